@@ -1,0 +1,55 @@
+# make demo       environment, synthetic data, the whole pipeline on the CPU, table and report
+# make test       environment and test suite
+# make test-slow  the tests marked slow
+# make lint       formatters, types, import contracts, workflow lint
+# make generated  config/config.yaml, schema.json and README.md anew from the typed config
+
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= 2
+# The first interpreter that is supported and starts.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+DEMO_SEED ?= 0
+
+# Spinning OpenMP threads starve the other jobs of a full machine.
+export OMP_WAIT_POLICY := passive
+
+.PHONY: env demo test test-slow lint generated clean
+.DELETE_ON_ERROR:
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; install one, or make PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo/data/image_labels.csv: | env
+	$(BIN)/irnet-pipe synthesize --to demo/data --seed $(DEMO_SEED)
+
+demo: env demo/data/image_labels.csv
+	$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
+	@cat outputs/demo/summary.txt
+	@echo "report: $(CURDIR)/outputs/demo/report.html"
+
+test: env
+	$(BIN)/python -m pytest -m "not slow and not gpu and not photos" -n 2 --dist loadfile
+
+test-slow: env
+	$(BIN)/python -m pytest -m "slow and not gpu and not photos"
+
+lint: env
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+
+generated: env
+	$(BIN)/python -m irnet_pipe.config_docs
+
+clean:
+	rm -rf demo outputs/demo results

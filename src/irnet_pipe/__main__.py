@@ -1,0 +1,7 @@
+"""`python -m irnet_pipe` is the command line."""
+
+import sys
+
+from irnet_pipe.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Artifacts: the files between stages, how they are written, read and checked."""

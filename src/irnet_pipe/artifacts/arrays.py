@@ -1,0 +1,44 @@
+"""Arrays of the artifacts: how maps are packed into half precision, and masks into run lengths.
+
+A map is stored as float16 relative to its own peak (float32), so no score overflows or sinks below what half
+precision resolves: the largest error is 2⁻¹¹ of a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irnet_pipe.artifacts.io import ArtifactReader, ShardSet
+
+Source = ArtifactReader | ShardSet
+
+
+def pack_maps(name: str, maps: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Arrays `<name>` (n,h,w) f2 and `<name>_peak` (n,) f4 of non-negative maps (n,h,w)."""
+    peak = maps.reshape(len(maps), -1).max(axis=1, initial=0).astype(np.float32)
+    scale = np.where(peak > 0, peak, 1).astype(np.float32)
+    return {name: (maps / scale[:, None, None]).astype(np.float16), f"{name}_peak": peak}
+
+
+def unpack_maps(source: Source, image_id: str, name: str) -> NDArray[np.float32]:
+    """The maps (n,h,w) float32 that `pack_maps` packed."""
+    packed = source.read(image_id, name).astype(np.float32)
+    unpacked: NDArray[np.float32] = packed * source.read(image_id, f"{name}_peak")[:, None, None]
+    return unpacked
+
+
+def pack_runs(name: str, counts: Sequence[NDArray[np.uint32]]) -> dict[str, NDArray[Any]]:
+    """Arrays `<name>_counts` (all runs) and `<name>_ends` (n,) of n masks in COCO's run lengths."""
+    lengths = np.asarray([len(runs) for runs in counts], dtype=np.int64)
+    joined = np.concatenate(counts) if len(counts) else np.zeros(0, dtype=np.uint32)
+    return {f"{name}_counts": joined.astype(np.uint32), f"{name}_ends": np.cumsum(lengths, dtype=np.int64)}
+
+
+def unpack_runs(source: Source, image_id: str, name: str) -> list[NDArray[np.uint32]]:
+    """The run lengths that `pack_runs` packed."""
+    ends = source.read(image_id, f"{name}_ends")
+    return np.split(source.read(image_id, f"{name}_counts"), ends[:-1]) if len(ends) else []

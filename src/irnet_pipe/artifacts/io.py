@@ -1,0 +1,287 @@
+"""HDF5 artifacts: written atomically, checked on reading.
+
+Layout: root attributes (format, kind, recipe, spec, parents, complete), `/index` with one row per image sorted by
+image_id, and `/images/<image_id>/<array>`. Under /images the id is percent-encoded, so that ids with slashes,
+spaces or dots are single HDF5 names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from irnet_pipe import __version__
+from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
+from irnet_pipe.data.image_list import canonical_json
+from irnet_pipe.errors import ArtifactError
+from irnet_pipe.recipes import Record
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSize:
+    """Sizes of an image in pixels: of the displayed photo, and the size at which it was processed."""
+
+    height: int
+    width: int
+    working_height: int
+    working_width: int
+
+    @property
+    def full(self) -> tuple[int, int]:
+        """(H, W) of the displayed photo."""
+        return self.height, self.width
+
+    @property
+    def working(self) -> tuple[int, int]:
+        """(H, W) at which the photo was processed."""
+        return self.working_height, self.working_width
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed on to it when the block ends well, removed otherwise.
+
+    The file is fsynced before the rename, and nothing is done after it: a file under its final name is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _group_name(image_id: str) -> str:
+    return quote(image_id, safe=" ").replace(".", "%2E")
+
+
+class ArtifactWriter:
+    """Writes one HDF5 artifact, image by image in the order of image_id; use `write_artifact`."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._images: list[tuple[str, ImageSize]] = []
+        self._root = file.create_group("images", track_order=True)
+
+    def add(
+        self,
+        image_id: str,
+        size: ImageSize,
+        arrays: Mapping[str, NDArray[Any]],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add an image.
+
+        Args:
+            image_id: greater than that of the image before.
+            size: of the photo.
+            arrays: name → array; a first axis of three or more dimensions is chunked plane by plane.
+            attributes: stored on the image's group, for example axes and strides.
+        """
+        if self._images and image_id <= self._images[-1][0]:
+            raise ValueError(f"image_id {image_id!r} comes after {self._images[-1][0]!r}; add images in order")
+        self._images.append((image_id, size))
+        group = self._root.create_group(_group_name(image_id), track_order=True)
+        for name, array in arrays.items():
+            _write_array(group, name, array)
+        for name, value in (attributes or {}).items():
+            group.attrs[name] = value
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Write index and root attributes; `complete` comes last."""
+        index = self._file.create_group("index", track_order=True)
+        ids = [image_id for image_id, _ in self._images]
+        index.create_dataset("image_id", data=ids, dtype=h5py.string_dtype(), shape=(len(ids),))
+        for field in ("height", "width", "working_height", "working_width"):
+            values = [getattr(size, field) for _, size in self._images]
+            index.create_dataset(field, data=np.asarray(values, dtype=np.int32))
+        for name, value in attributes.items():
+            self._file.attrs[name] = value
+        self._file.attrs["complete"] = 1
+
+
+def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
+    if array.size == 0:
+        group.create_dataset(name, data=array)
+        return
+    chunks = (1, *array.shape[1:]) if array.ndim > 2 else array.shape
+    group.create_dataset(
+        name, data=array, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True, fletcher32=True
+    )
+
+
+@contextmanager
+def write_artifact(path: Path, record: Record) -> Iterator[ArtifactWriter]:
+    """Write the HDF5 artifact of a recipe: temporary name, fsync, re-opened and validated, renamed."""
+    kind = KIND_OF_STAGE[record.stage]
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=True) as file:
+            writer = ArtifactWriter(file)
+            yield writer
+            writer.finish(
+                {
+                    "format": FORMAT,
+                    "format-version": FORMAT_VERSION,
+                    "kind": kind,
+                    "kind-version": KIND_VERSIONS[kind],
+                    "recipe": record.recipe,
+                    "stage": record.stage,
+                    "unit": record.unit,
+                    "spec": canonical_json(record.spec),
+                    "parents": canonical_json([parent.path for parent in record.parents]),
+                    "generated-by": f"irnet_pipe {__version__}",
+                }
+            )
+        ArtifactReader(temporary, kind=kind).close()
+
+
+class ArtifactReader:
+    """Reads one HDF5 artifact lazily; a context manager. One reader per thread.
+
+    Args:
+        path: the file.
+        kind: the kind expected (`artifacts.schema`).
+
+    Raises:
+        ArtifactError: missing, damaged, incomplete, of another kind or of a newer version.
+    """
+
+    def __init__(self, path: Path, *, kind: str) -> None:
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+        except FileNotFoundError:
+            raise ArtifactError(f"{path}: artifact is missing; run snakemake, which makes it anew") from None
+        except OSError as error:
+            raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
+        try:
+            self._check(kind)
+            self.sizes = self._read_index()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _check(self, kind: str) -> None:
+        attributes = self._file.attrs
+        if attributes.get("format") != FORMAT or attributes.get("complete") != 1:
+            raise ArtifactError(
+                f"{self.path}: no complete artifact (format {attributes.get('format')!r}, expected {FORMAT!r}); "
+                "delete it and run snakemake again"
+            )
+        for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
+            if attributes[key] > newest:
+                raise ArtifactError(
+                    f"{self.path}: {key} {attributes[key]} is newer than {newest}, the newest that irnet_pipe "
+                    f"{__version__} reads; update irnet_pipe, or delete the file and run snakemake again"
+                )
+        if attributes["kind"] != kind:
+            raise ArtifactError(f"{self.path}: holds kind {attributes['kind']!r}, expected {kind!r}; give another file")
+
+    def _read_index(self) -> dict[str, ImageSize]:
+        index = self._file["index"]
+        ids = [image_id.decode() for image_id in index["image_id"][()]]
+        fields = [index[name][()].tolist() for name in ("height", "width", "working_height", "working_width")]
+        return {image_id: ImageSize(*sizes) for image_id, *sizes in zip(ids, *fields, strict=True)}
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Images, sorted."""
+        return list(self.sizes)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Root attributes."""
+        return dict(self._file.attrs)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Spec of the recipe."""
+        spec: dict[str, Any] = json.loads(self._file.attrs["spec"])
+        return spec
+
+    def read(self, image_id: str, name: str) -> NDArray[Any]:
+        """An array of an image.
+
+        Raises:
+            ArtifactError: no such image or array, or its checksum fails.
+        """
+        key = f"images/{_group_name(image_id)}/{name}"
+        try:
+            array: NDArray[Any] = self._file[key][()]
+        except KeyError:
+            raise ArtifactError(f"{self.path}: has no {name!r} of image {image_id!r} ({key}); delete it and run "
+                                "snakemake again") from None
+        except OSError as error:
+            raise ArtifactError(f"{self.path}: {key} is damaged ({error}); delete it and run snakemake again") from None
+        return array
+
+    def names(self, image_id: str) -> list[str]:
+        """Names of an image's arrays."""
+        return list(self._file[f"images/{_group_name(image_id)}"])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> ArtifactReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ShardSet:
+    """Several artifacts of one kind read as one: finds the shard that holds an image."""
+
+    def __init__(self, paths: Sequence[Path], *, kind: str) -> None:
+        self._readers = [ArtifactReader(path, kind=kind) for path in paths]
+        self._by_image = {image_id: reader for reader in self._readers for image_id in reader.sizes}
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._by_image
+
+    @property
+    def image_ids(self) -> list[str]:
+        """All images, sorted."""
+        return sorted(self._by_image)
+
+    def size(self, image_id: str) -> ImageSize:
+        """Sizes of an image."""
+        return self._by_image[image_id].sizes[image_id]
+
+    def read(self, image_id: str, name: str) -> NDArray[Any]:
+        """An array of an image; see `ArtifactReader.read`."""
+        return self._by_image[image_id].read(image_id, name)
+
+    def names(self, image_id: str) -> list[str]:
+        """Names of an image's arrays."""
+        return self._by_image[image_id].names(image_id)
+
+    def close(self) -> None:
+        """Close all files."""
+        for reader in self._readers:
+            reader.close()
+
+    def __enter__(self) -> ShardSet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

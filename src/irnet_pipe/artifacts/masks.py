@@ -1,0 +1,44 @@
+"""Masks of an export_masks artifact, as read by the stages after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irnet_pipe.artifacts.arrays import Source, unpack_runs
+
+
+@dataclass(frozen=True)
+class InstanceMasks:
+    """Instances of one image.
+
+    Attributes:
+        runs: COCO run lengths of each mask, at the size of the displayed photo.
+        class_id: (m,) class of each.
+        score: (m,) float32; 0 for fragments, which evaluation sees and exports leave out.
+    """
+
+    runs: list[NDArray[np.uint32]]
+    class_id: NDArray[np.int32]
+    score: NDArray[np.float32]
+
+    def without_fragments(self) -> InstanceMasks:
+        """Only what is exported: instances with a score above 0."""
+        kept = np.flatnonzero(self.score > 0)
+        return InstanceMasks([self.runs[i] for i in kept], self.class_id[kept], self.score[kept])
+
+
+def read_instances(source: Source, image_id: str) -> InstanceMasks:
+    """Instances of an image, in the order in which they were detected."""
+    return InstanceMasks(
+        unpack_runs(source, image_id, "instance"),
+        source.read(image_id, "instance_class"),
+        source.read(image_id, "instance_score"),
+    )
+
+
+def read_semantic(source: Source, image_id: str) -> tuple[NDArray[np.int32], list[NDArray[np.uint32]]]:
+    """Class ids (k,) and COCO run lengths of the disjoint semantic mask of each."""
+    return source.read(image_id, "class_id"), unpack_runs(source, image_id, "semantic")

@@ -1,0 +1,25 @@
+"""Constants of the artifact format: what readers and writers agree on. docs/artifacts.md describes them in prose."""
+
+from typing import Final
+
+FORMAT: Final = "irnet_pipe.artifact"
+FORMAT_VERSION: Final = 1
+
+KIND_VERSIONS: Final[dict[str, int]] = {
+    "cam": 1,
+    "relations": 1,
+    "irnet_maps": 1,
+    "instances": 1,
+    "propagation": 1,
+    "masks": 1,
+}
+"""Kinds of HDF5 artifacts and the newest version of each that this software writes and reads."""
+
+KIND_OF_STAGE: Final[dict[str, str]] = {
+    "infer_cam": "cam",
+    "mine_relations": "relations",
+    "infer_irnet": "irnet_maps",
+    "refine_displacement": "instances",
+    "propagate": "propagation",
+    "export_masks": "masks",
+}

@@ -1,0 +1,159 @@
+"""The command line: one verb per stage, and what people run before and beside a workflow."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from irnet_pipe import __version__
+from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+
+STAGE_VERBS = {
+    "train_cam": "train the classifier",
+    "infer_cam": "multi-scale class activation maps",
+    "mine_relations": "confident labels, from which relations are mined",
+    "train_irnet": "train boundary and displacement heads",
+    "infer_irnet": "boundary maps and displacement fields",
+    "calibrate_displacement": "mean displacement over the training images",
+    "refine_displacement": "centroids and class-agnostic instance maps",
+    "propagate": "random walk of scores within boundaries",
+    "export_masks": "pseudo instance and semantic masks",
+    "gather_masks": "COCO json and VOC PNGs of all masks",
+    "evaluate_masks": "scores against ground truth",
+    "report": "one HTML page of figures and pictures",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; returns the exit code: 0, 2 for bad input, 75 for a trainer told to stop."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = options.run
+    try:
+        run(options)
+    except InputError as error:
+        for problem in error.problems:
+            _print_error(f"error: {problem}")
+        return EXIT_INPUT
+    except Interrupted as error:
+        _print_error(f"stopped: {error}")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _print_error(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="irnet-pipe", description="Instance masks from image-level labels (IRNet).")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for stage, summary in STAGE_VERBS.items():
+        _add_stage(verbs.add_parser(stage, help=summary, description=f"Stage {stage}: {summary}."))
+    for name, run, summary in (
+        ("index_dataset", _index_dataset, "read lists, labels and photos; tell every problem"),
+        ("validate", _validate, "check config, files, labels, weights, disk and memory"),
+    ):
+        verb = verbs.add_parser(name, help=summary)
+        verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+        verb.set_defaults(run=run)
+    _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
+    _add_download(verbs.add_parser("download", help="fetch a data set"))
+    _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))
+    return parser
+
+
+def _add_stage(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--recipe", type=Path, required=True, help="record of the artifact (results/recipes/*.json)")
+    verb.add_argument("--output", type=Path, required=True, help="artifact to write")
+    verb.add_argument("--root", type=Path, default=Path(), help="folder that photo paths are relative to")
+    verb.add_argument("--workers", type=int, default=0, help="processes that load photos")
+    verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    verb.add_argument("--checkpoint-minutes", type=float, default=5, help="trainers save their state this often")
+    verb.set_defaults(run=_stage)
+
+
+def _stage(options: argparse.Namespace) -> None:
+    from irnet_pipe.recipes import read_record
+    from irnet_pipe.runtime.job import Job
+
+    record = read_record(options.recipe)
+    job = Job(
+        record=record,
+        output=options.output,
+        results=options.recipe.parent.parent,
+        root=options.root,
+        workers=options.workers,
+        device=options.device,
+        checkpoint_minutes=options.checkpoint_minutes,
+    )
+    # Spinning threads starve the other jobs of a full machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import_module(f"irnet_pipe.stages.{record.stage}").run(job)
+
+
+def _index_dataset(options: argparse.Namespace) -> None:
+    from irnet_pipe.config import load_config
+    from irnet_pipe.workflow import prepare
+
+    prepared = prepare(load_config(*options.config))
+    index = prepared.index
+    _print(f"{len(index.train)} training images, {len(index.label)} to be labelled, {len(index.classes)} classes")
+
+
+def _validate(options: argparse.Namespace) -> None:
+    from irnet_pipe.config import load_config
+    from irnet_pipe.validate import validate
+
+    for line in validate(load_config(*options.config)):
+        _print(line)
+
+
+def _add_import(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("state_dict", type=Path, help="state dict of the authors' code (res50_cam or res50_irn)")
+    verb.add_argument("--output", type=Path, required=True, help="weights file to write (.pth)")
+    verb.set_defaults(run=_import_weights)
+
+
+def _import_weights(options: argparse.Namespace) -> None:
+    from irnet_pipe.models.reference import import_weights
+
+    _print(import_weights(options.state_dict, options.output))
+
+
+def _add_download(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("dataset", choices=["voc12"])
+    verb.add_argument("--to", type=Path, required=True, help="folder")
+    verb.set_defaults(run=_download)
+
+
+def _download(options: argparse.Namespace) -> None:
+    from irnet_pipe.download import download_voc12
+
+    _print(f"{download_voc12(options.to)}: ready; give it as dataset.root")
+
+
+def _add_synthetic(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--to", type=Path, required=True, help="folder")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--images", type=int, default=320)
+    verb.set_defaults(run=_synthesize)
+
+
+def _synthesize(options: argparse.Namespace) -> None:
+    from irnet_pipe.data.synthetic import generate
+
+    generate(options.to, seed=options.seed, images=options.images)
+    _print(f"{options.to}: {options.images} images")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

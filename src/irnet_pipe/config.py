@@ -1,0 +1,480 @@
+"""The typed configuration: one model per section, every key with description, unit and range.
+
+What changes results is *science* and becomes part of the recipes; what does not (where files lie, workers, device)
+is marked `runtime`. The default YAML, the JSON schema and the key table in the docs are generated from these models.
+Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from irnet_pipe.errors import InputError
+from irnet_pipe.presets import PRESETS, PresetName, merge
+
+
+def _none_word(value: object) -> object:
+    """YAML users write `none` where Python means None."""
+    return None if isinstance(value, str) and value.strip().lower() in {"none", "null", ""} else value
+
+
+def runtime(default: Any, description: str, **bounds: Any) -> Any:
+    """A key that changes no result: it stays out of every recipe."""
+    return Field(default, description=description, json_schema_extra={"runtime": True}, **bounds)
+
+
+OptionalText = Annotated[str | None, BeforeValidator(_none_word)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Variant = Literal["cam", "boundary", "full"]
+
+
+class Section(BaseModel):
+    """A section of the config: unknown keys are refused, values cannot be changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Dataset(Section):
+    """The user's photos and image-level labels."""
+
+    root: OptionalText = runtime(
+        None, "Folder that holds the photos; all other paths of this section are relative to it."
+    )
+    format: Literal["auto", "voc", "coco", "csv", "folders"] = Field(
+        "auto",
+        description="Where labels come from: voc (XML annotations), coco (json), csv (CSV or TSV table), folders (one "
+        "folder per class). auto recognises the layout.",
+    )
+    photos: OptionalText = Field(
+        None,
+        description="Folder of the photos under root; by default the usual one of the format (JPEGImages, images) or "
+        "root itself.",
+    )
+    labels: OptionalText = Field(
+        None,
+        description="File or folder of the labels; by default the usual one of the format (Annotations, labels.csv, "
+        "image_labels.csv, annotations.json).",
+    )
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_none_word)] = Field(
+        None,
+        description="Class names in the order of class_id. By default: the 20 VOC classes in their usual order where "
+        "all labels are VOC's, the categories of a COCO file, else the names found, sorted.",
+    )
+    train: str = Field(
+        "all", description="Images that train the networks: a list file (one image_id a line), or 'all'."
+    )
+    label: OptionalText = Field(
+        None, description="Images that get masks: a list file or 'all'. By default the training list."
+    )
+    evaluate: OptionalText = Field(
+        None, description="Images scored against ground truth: a list file, 'all' (those labelled), or none."
+    )
+    ground_truth: OptionalText = Field(
+        None,
+        description="Ground truth for evaluation alone: a COCO json, or the folder that holds SegmentationClass and "
+        "SegmentationObject. By default root where it has these folders.",
+    )
+    negatives: Literal["use", "drop"] = Field(
+        "use",
+        description="Training images without any label: use (they train the classifier, never IRNet, and get empty "
+        "masks) or drop.",
+    )
+    missing: Literal["error", "negative", "predict"] = Field(
+        "error",
+        description="Images that have no label row or XML: error; negative (no class is in them); predict (outside of "
+        "the training list alone: classes by the classifier, announced in every output).",
+    )
+    predict_threshold: Fraction = Field(
+        0.5, description="With missing: predict, the classifier's probability from which a class counts as present."
+    )
+    working_long_side: Annotated[int | None, BeforeValidator(_none_word), Field(ge=16, le=16384)] = Field(
+        512,
+        description="Photos with a longer side are processed at this long side (pixels); masks come back at the "
+        "photo's own size. none: no bound.",
+    )
+    max_pixels: int = Field(
+        64_000_000, ge=256, le=2**31, description="Photos with more pixels are refused: a guard against image bombs."
+    )
+
+
+class CamTrain(Section):
+    """Training of the classifier (METHOD: multi-label soft margin, random resize, flip and crop)."""
+
+    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images.")
+    batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
+    crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
+    long_side: tuple[int, int] = Field(
+        (320, 640), description="The photo's long side is drawn uniformly from this range (pixels)."
+    )
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
+    schedule: Literal["polynomial", "one_cycle"] = Field(
+        "polynomial", description="Learning rate: lr·(1−t/T)^0.9, or one cycle (cosine, warm-up of 30 %)."
+    )
+    lr: float = Field(0.1, gt=0, le=10, description="Learning rate of the backbone.")
+    lr_classifier: float = Field(1.0, gt=0, le=100, description="Learning rate of the classifier layer.")
+    momentum: float = Field(
+        1e-4,
+        ge=0,
+        lt=1,
+        description="Momentum of SGD. The reference passes its weight decay here (1e-4); its learning rates were "
+        "tuned that way.",
+    )
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
+    freeze: Literal["layer2", "stem", "none"] = Field(
+        "layer2", description="What keeps its pretrained weights: everything up to layer2, the stem alone, nothing."
+    )
+    batch_norm: Literal["running", "batch"] = Field(
+        "running",
+        description="BatchNorm: running (the pretrained statistics, always) or batch (statistics are gathered in "
+        "training, stored, and used from then on).",
+    )
+    precision: Precision = Field("bf16", description="Autocast precision of the forward and backward pass.")
+    threads: int = Field(
+        2, ge=1, le=256, description="Threads of torch on the CPU; another number changes the last bits of gradients."
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> CamTrain:
+        _check_range("long_side", self.long_side, 16, 8192)
+        return self
+
+
+class CamInfer(Section):
+    """Multi-scale class activation maps."""
+
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
+        (1.0, 0.5, 1.5, 2.0), min_length=1, max_length=16, description="Scales of the photo; each with its mirror."
+    )
+    precision: Precision = Field("bf16", description="Autocast precision of the forward pass.")
+
+
+class Cam(Section):
+    """The classifier and its class activation maps (METHOD 1, 2)."""
+
+    backbone: Backbone = Field("resnet50", description="Backbone, of torchvision.")
+    weights: OptionalText = Field(
+        "IMAGENET1K_V1",
+        description="Initial weights: a torchvision name, the path of a state dict in torchvision's layout, or none.",
+    )
+    trained: OptionalText = Field(
+        None, description="A weights file of ours or of import-weights that takes the place of training."
+    )
+    train: CamTrain = Field(default_factory=CamTrain, description="Training.")
+    infer: CamInfer = Field(default_factory=CamInfer, description="Inference.")
+
+    @model_validator(mode="after")
+    def _learnable(self) -> Cam:
+        if self.weights is None and self.trained is None:
+            if self.train.freeze != "none":
+                raise ValueError(
+                    f"weights: none with train.freeze: {self.train.freeze} cannot learn, frozen layers would stay "
+                    "random; set cam.train.freeze: none, or give pretrained weights"
+                )
+            if self.train.batch_norm != "batch":
+                raise ValueError(
+                    "weights: none with train.batch_norm: running cannot learn, no statistics are known; set "
+                    "cam.train.batch_norm: batch, or give pretrained weights"
+                )
+        return self
+
+
+class Crf(Section):
+    """The fully connected CRF (Krähenbühl and Koltun 2011)."""
+
+    iterations: int = Field(10, ge=1, le=100, description="Mean-field steps.")
+    gt_prob: float = Field(0.7, gt=0, lt=1, description="Probability given to a pixel's own label.")
+    gaussian_sxy: float = Field(3, gt=0, le=1000, description="Width of the Gaussian kernel (pixels).")
+    gaussian_compat: float = Field(3, ge=0, le=1000, description="Weight of the Gaussian kernel.")
+    bilateral_sxy: float = Field(50, gt=0, le=1000, description="Width of the bilateral kernel in space (pixels).")
+    bilateral_srgb: float = Field(5, gt=0, le=255, description="Width of the bilateral kernel in colour (of 255).")
+    bilateral_compat: float = Field(10, ge=0, le=1000, description="Weight of the bilateral kernel.")
+
+
+class Relations(Section):
+    """Confident labels, from which inter-pixel relations are mined (METHOD 3)."""
+
+    fg_threshold: Fraction = Field(0.30, description="CAM score above which a pixel may be confident foreground.")
+    bg_threshold: Fraction = Field(0.05, description="CAM score below which a pixel may be confident background.")
+    crf: Crf = Field(default_factory=Crf, description="CRF.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Relations:
+        if self.bg_threshold > self.fg_threshold:
+            raise ValueError(
+                f"bg_threshold {self.bg_threshold} is above fg_threshold {self.fg_threshold}; no pixel between the "
+                "two could be neutral: lower bg_threshold"
+            )
+        return self
+
+
+class IrnetTrain(Section):
+    """Training of IRNet's two heads (METHOD 4)."""
+
+    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images that have labels.")
+    batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
+    crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
+    scale: tuple[float, float] = Field((0.5, 1.5), description="Random scale of the photo, uniform in this range.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
+    schedule: Literal["polynomial", "one_cycle"] = Field("polynomial", description="Learning rate, as cam.train.")
+    lr_boundary: float = Field(0.1, gt=0, le=100, description="Learning rate of the boundary head.")
+    lr_displacement: float = Field(1.0, gt=0, le=100, description="Learning rate of the displacement head.")
+    momentum: float = Field(1e-4, ge=0, lt=1, description="Momentum of SGD; see cam.train.momentum.")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
+    precision: Precision = Field("bf16", description="Autocast precision of the networks; losses are fp32.")
+    threads: int = Field(2, ge=1, le=256, description="Threads of torch on the CPU; see cam.train.threads.")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> IrnetTrain:
+        _check_range("scale", self.scale, 0.05, 8)
+        return self
+
+
+class IrnetInfer(Section):
+    """Boundary map and displacement field of a photo."""
+
+    canvas: int = Field(
+        512,
+        ge=32,
+        le=8192,
+        multiple_of=16,
+        description="Side of the square canvas a photo is padded to (pixels; GroupNorm sees the padding, so this "
+        "changes results). Larger photos take the next multiple of 16.",
+    )
+    precision: Precision = Field("bf16", description="Autocast precision of the forward pass.")
+
+
+class Irnet(Section):
+    """IRNet: class boundaries and displacement field (METHOD 4)."""
+
+    backbone: Backbone = Field("resnet50", description="Backbone, of torchvision.")
+    weights: OptionalText = Field(
+        "IMAGENET1K_V1",
+        description="Frozen features: a torchvision name, the path of a state dict, or `cam` (the features of the "
+        "classifier just trained).",
+    )
+    trained: OptionalText = Field(
+        None, description="A weights file of ours or of import-weights that takes the place of training."
+    )
+    radius: int = Field(10, ge=2, le=32, description="Pairs of pixels nearer than this (strides of 4) are related.")
+    train: IrnetTrain = Field(default_factory=IrnetTrain, description="Training.")
+    infer: IrnetInfer = Field(default_factory=IrnetInfer, description="Inference.")
+
+    @model_validator(mode="after")
+    def _features(self) -> Irnet:
+        if self.weights is None and self.trained is None:
+            raise ValueError(
+                "weights: none would freeze random features under the heads; set irnet.weights: cam (the features of "
+                "the classifier), a torchvision name or a path"
+            )
+        return self
+
+
+class Displacement(Section):
+    """Refinement of the displacement field and its clusters (METHOD 5)."""
+
+    iterations: int = Field(300, ge=1, le=10_000, description="Steps along the field, at most.")
+    threshold: float = Field(
+        2.5, gt=0, le=100, description="Pixels with a shorter displacement (strides of 4) may be centroids."
+    )
+
+
+class RandomWalk(Section):
+    """Propagation of scores within boundaries (METHOD 6)."""
+
+    radius: int = Field(5, ge=2, le=10, description="Neighbourhood of the walk (strides of 4).")
+    beta: float = Field(10, ge=1, le=20, description="Exponent of the affinities.")
+    exp_times: int = Field(8, ge=0, le=10, description="The walk takes 2^exp_times steps.")
+
+
+class ExportInstance(Section):
+    """Pseudo instance masks (METHOD 7)."""
+
+    bg_threshold: Fraction = Field(0.25, description="Score of the background.")
+    min_fragment: Fraction = Field(
+        0.01, description="Components under this share of the image get score 0 and are left out of exports."
+    )
+
+
+class ExportSemantic(Section):
+    """Pseudo semantic masks (METHOD 7)."""
+
+    bg_threshold: Fraction = Field(0.25, description="Score of the background.")
+
+
+class Export(Section):
+    """From score maps to masks."""
+
+    variants: tuple[Variant, ...] = Field(
+        ("full",),
+        min_length=1,
+        description="The paper's ablation: cam (connected components of the CAM), boundary (random walk, instances by "
+        "connected components), full (instances by displacement). The last one named is published as masks.json.",
+    )
+    instance: ExportInstance = Field(default_factory=ExportInstance, description="Instance masks.")
+    semantic: ExportSemantic = Field(default_factory=ExportSemantic, description="Semantic masks.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Export:
+        if len(set(self.variants)) != len(self.variants):
+            raise ValueError(f"variants {list(self.variants)} holds a variant twice; name each once")
+        return self
+
+
+class Evaluation(Section):
+    """Scores against ground truth."""
+
+    cam_bg_threshold: Fraction = Field(0.15, description="Background score at which raw CAMs are scored.")
+    iou: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.25, 0.5, 0.7, 0.75), min_length=1, description="IoU thresholds of the average precision."
+    )
+
+
+class Report(Section):
+    """The report of pictures."""
+
+    images: int = Field(24, ge=0, le=500, description="Images shown side by side.")
+
+
+class Shards(Section):
+    """Work is cut by a hash of the image_id."""
+
+    n: int = Field(8, ge=1, le=4096, description="Shards of the training images, and of those only labelled.")
+
+
+class Runtime(Section):
+    """How a run is carried out; nothing here changes a result."""
+
+    results: str = runtime("results", "Folder of the artifacts.")
+    outputs: str = runtime("outputs", "Folder of what people open: outputs/<run>/.")
+    workers: int = runtime(2, "Processes that load photos for training.", ge=0, le=256)
+    device: str = runtime("auto", "auto, cpu, cuda or cuda:N.", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    checkpoint_minutes: float = runtime(5, "Training is saved this often, and after each epoch.", gt=0, le=1440)
+    whole_graph: bool = runtime(False, "Full graph for --report, --dag and --summary; never for a run.")
+
+
+class Config(Section):
+    """The configuration of one run."""
+
+    run: str = Field(
+        "run",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Name of the run: its results appear in outputs/<run>/.",
+        json_schema_extra={"runtime": True},
+    )
+    preset: Annotated[PresetName | None, BeforeValidator(_none_word)] = Field(
+        None,
+        description="Schedules of the paper, for keys that the config does not set: paper_default, paper_log.",
+        json_schema_extra={"runtime": True},
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the trainings.")
+    shards: Shards = Field(default_factory=Shards, description="Shards.")
+    dataset: Dataset = Field(default_factory=Dataset, description="Photos and labels.")
+    cam: Cam = Field(default_factory=Cam, description="Classifier.")
+    relations: Relations = Field(default_factory=Relations, description="Relations.")
+    irnet: Irnet = Field(default_factory=Irnet, description="IRNet.")
+    displacement: Displacement = Field(default_factory=Displacement, description="Displacement.")
+    random_walk: RandomWalk = Field(default_factory=RandomWalk, description="Random walk.")
+    export: Export = Field(default_factory=Export, description="Export.")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
+    report: Report = Field(default_factory=Report, description="Report.")
+    runtime: Runtime = Field(default_factory=Runtime, description="Runtime.")
+
+    @model_validator(mode="after")
+    def _same_backbone(self) -> Config:
+        if self.irnet.weights == "cam" and self.irnet.backbone != self.cam.backbone:
+            raise ValueError(
+                f"irnet.weights: cam takes the classifier's features, so irnet.backbone ({self.irnet.backbone}) must "
+                f"be cam.backbone ({self.cam.backbone})"
+            )
+        return self
+
+
+def _check_range(key: str, bounds: tuple[float, float], low: float, high: float) -> None:
+    if not low <= bounds[0] <= bounds[1] <= high:
+        raise ValueError(f"{key} {list(bounds)} must be [low, high] with {low} ≤ low ≤ high ≤ {high}")
+
+
+def parse_config(values: dict[str, Any], *, source: str = "config") -> Config:
+    """Validate plain values, as Snakemake or a YAML file gives them.
+
+    Args:
+        values: nested mapping; numbers may be strings (YAML reads `1e-1` as one).
+        source: the file's name, for messages.
+
+    Raises:
+        InputError: one problem per wrong key, with value, bound and remedy.
+    """
+    preset = values.get("preset")
+    if isinstance(preset, str) and preset in PRESETS:
+        values = merge(PRESETS[preset], values)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_problem(source, item) for item in error.errors()) from None
+
+
+def parse_runtime(values: dict[str, Any]) -> tuple[str, Runtime]:
+    """dataset.root and the runtime section alone: all that a parse on a cluster node reads of a config.
+
+    Raises:
+        InputError: one problem per wrong key.
+    """
+    try:
+        runtime_keys = Runtime.model_validate(values.get("runtime") or {})
+    except ValidationError as error:
+        raise InputError(_problem("config: runtime", item) for item in error.errors()) from None
+    return str((values.get("dataset") or {}).get("root") or "."), runtime_keys
+
+
+def load_config(*paths: Path) -> Config:
+    """Read YAML files; later ones override earlier ones key by key."""
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a config file") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not valid YAML: {error}; mend the file at the place named") from None
+        if loaded is not None and not isinstance(loaded, dict):
+            raise InputError(f"{path}: holds {type(loaded).__name__}, expected keys and values")
+        values = merge(values, loaded or {})
+    return parse_config(values, source=str(paths[-1]) if paths else "config")
+
+
+def config_value(config: Config, path: str) -> Any:
+    """Value at a dotted path, as plain JSON."""
+    value: Any = config.model_dump(mode="json")
+    for key in path.split("."):
+        value = value[key]
+    return value
+
+
+def _problem(source: str, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        near = _nearest_key(item["loc"])
+        remedy = f"did you mean {near}?" if near else "config/README.md lists the keys"
+        return f"{source}: {key}: unknown key; {remedy}"
+    message = item["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(item["input"], dict) else f" is {item['input']!r}:"
+    return f"{source}: {key}{value} {message}" if key else f"{source}: {message}"
+
+
+def _nearest_key(location: tuple[str | int, ...]) -> str | None:
+    from difflib import get_close_matches
+
+    model: Any = Config
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return None
+        model = field.annotation
+    matches = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
+    return ".".join([*map(str, location[:-1]), matches[0]]) if matches else None

@@ -1,0 +1,192 @@
+"""Training samples, and how they are loaded in batches.
+
+A sample is named by (epoch, index), and what is drawn for it depends on (seed, stage, epoch, image_id) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.data.photos import load_photo, rescale
+from irnet_pipe.data.transforms import crop_labels, crop_photo, mirror, random_window, resize_labels
+from irnet_pipe.errors import InputError
+from irnet_pipe.numerics.relations import downsample_labels
+from irnet_pipe.runtime.interrupt import shield_children
+from irnet_pipe.runtime.seeding import generator
+
+Sample = tuple[Tensor, Tensor]
+
+
+class Samples(Dataset[Sample]):
+    """Samples of a training.
+
+    Args:
+        entries: the images.
+        root: folder that photo paths are relative to.
+        crop: side of the square crop (pixels).
+        seed: of the training.
+    """
+
+    def __init__(self, entries: Sequence[ImageEntry], root: Path, *, crop: int, seed: int) -> None:
+        self.entries = entries
+        self.root = root
+        self.crop = crop
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class ClassifierSamples(Samples):
+    """Photo (3, s, s) and the classes present, (c,) of 0 and 1 in float32 (Ahn et al. 2019, sec. 6.1).
+
+    Args:
+        entries: the images; those without labels are negatives.
+        root: folder that photo paths are relative to.
+        n_classes: c.
+        crop: s, pixels.
+        long_side: range from which the photo's long side is drawn, pixels.
+        seed: of the training.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[ImageEntry],
+        root: Path,
+        *,
+        n_classes: int,
+        crop: int,
+        long_side: tuple[int, int],
+        seed: int,
+    ) -> None:
+        super().__init__(entries, root, crop=crop, seed=seed)
+        self.n_classes = n_classes
+        self.long_side = long_side
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = generator(self.seed, "train_cam", epoch, entry.image_id)
+        photo = load_photo(self.root / entry.path, long_side=None)
+        low, high = self.long_side
+        photo = rescale(photo, int(rng.integers(low, high + 1)) / max(photo.shape[:2]))
+        if rng.random() < 0.5:
+            photo = mirror(photo)
+        window = random_window(*photo.shape[:2], side=self.crop, rng=rng)
+        target = torch.zeros(self.n_classes)
+        target[list(entry.labels or ())] = 1
+        return crop_photo(photo, window, side=self.crop), target
+
+
+class RelationSamples(Samples):
+    """Photo (3, s, s) and its confident labels (h, h) uint8, h = ⌈s/4⌉ (Ahn et al. 2019, sec. 4.2).
+
+    Args:
+        entries: the images, each with labels.
+        root: folder that photo paths are relative to.
+        relations: artifacts of mine_relations; opened on first use, in each loading process anew.
+        working_long_side: bound of the photo's long side, pixels; label maps have the photo's size under it.
+        crop: s, pixels.
+        scale: range from which the scale is drawn.
+        seed: of the training.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[ImageEntry],
+        root: Path,
+        *,
+        relations: Sequence[Path],
+        working_long_side: int | None,
+        crop: int,
+        scale: tuple[float, float],
+        seed: int,
+    ) -> None:
+        super().__init__(entries, root, crop=crop, seed=seed)
+        self.relations = relations
+        self.working_long_side = working_long_side
+        self.scale = scale
+
+    @cached_property
+    def _labels(self) -> ShardSet:
+        return ShardSet(self.relations, kind="relations")
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = generator(self.seed, "train_irnet", epoch, entry.image_id)
+        photo = load_photo(self.root / entry.path, long_side=self.working_long_side)
+        photo = rescale(photo, rng.uniform(*self.scale))
+        label = resize_labels(self._labels.read(entry.image_id, "label"), *photo.shape[:2])
+        if rng.random() < 0.5:
+            photo, label = mirror(photo), mirror(label)
+        window = random_window(*photo.shape[:2], side=self.crop, rng=rng)
+        strided = downsample_labels(crop_labels(label, window, side=self.crop))
+        return crop_photo(photo, window, side=self.crop), strided
+
+
+class _Guarded(Dataset[Sample | InputError]):
+    """Hands on an `InputError` as a value: raised in a worker, it would arrive as a traceback."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample | InputError:
+        try:
+            return self.samples[key]
+        except InputError as error:
+            return error
+
+
+def _collate(samples: list[Sample | InputError]) -> Any:
+    problems = [
+        problem for sample in samples if isinstance(sample, InputError) for problem in sample.problems
+    ]
+    return InputError(problems) if problems else default_collate(samples)
+
+
+def load_batches(
+    samples: Samples, keys: Iterable[list[tuple[int, int]]], *, workers: int, device: torch.device
+) -> Iterator[Sample]:
+    """Load batches in the order of `keys`, on to the device.
+
+    Args:
+        samples: what is loaded.
+        keys: samples of each batch.
+        workers: processes that load ahead; 0 loads in this one. Results do not depend on it.
+        device: where batches go.
+
+    Raises:
+        InputError: what the samples raise, all problems of a batch at once.
+    """
+    cuda = device.type == "cuda"
+    loader = DataLoader(
+        _Guarded(samples),
+        batch_sampler=keys,
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=cuda,
+        # a fork of a process with threads may deadlock
+        multiprocessing_context="spawn" if workers else None,
+        # without a generator of its own, the loader draws from torch's
+        generator=torch.Generator(),
+    )
+    with shield_children():
+        batches = iter(loader)
+    for batch in batches:
+        if isinstance(batch, InputError):
+            raise batch
+        photo, target = batch
+        yield (
+            photo.to(device, non_blocking=cuda, memory_format=torch.channels_last),
+            target.to(device, non_blocking=cuda),
+        )

@@ -1,0 +1,93 @@
+"""Class names: their order, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from irnet_pipe.data.labels.voc import VOC_CLASSES
+from irnet_pipe.data.problems import Problems
+
+SHOWN = 20
+
+
+def order_classes(
+    names: Collection[str], *, given: Sequence[str] | None, source_order: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Class names in the order of class_id.
+
+    Args:
+        names: those that occur.
+        given: the user's.
+        source_order: that of the label file.
+    """
+    if given is not None:
+        return tuple(given)
+    if source_order is not None:
+        return tuple(source_order)
+    if names and set(names) <= set(VOC_CLASSES):
+        return VOC_CLASSES
+    return tuple(sorted(names))
+
+
+def check_case(classes: Iterable[str], *, source: str, problems: Problems) -> None:
+    """Find classes that are named twice, in the same case or in another."""
+    by_folded: dict[str, list[str]] = {}
+    for name in classes:
+        by_folded.setdefault(name.casefold(), []).append(name)
+    for names in by_folded.values():
+        if len(names) > 1:
+            problems.add(
+                "classes named twice",
+                f"{source}: {' and '.join(map(repr, names))} are one class in different case; write it "
+                "in one way, once",
+            )
+
+
+def check_known(
+    used: Mapping[str, Sequence[str]], classes: Sequence[str], *, source: str, problems: Problems
+) -> None:
+    """Find classes that dataset.classes does not name.
+
+    Args:
+        used: class name → images that it is in.
+        classes: known class names.
+        source: file or folder of the labels.
+        problems: takes a message for each class.
+    """
+    known = set(classes)
+    by_folded = {name.casefold(): name for name in classes}
+    for name in sorted(set(used) - known):
+        near = by_folded.get(name.casefold())
+        listing = f"{', '.join(classes[:SHOWN])}{', …' if len(classes) > SHOWN else ''}"
+        remedy = f"write {near!r}" if near else f"add it there (now {listing}) or correct the label"
+        more = f" and {len(used[name]) - 1} more" if len(used[name]) > 1 else ""
+        problems.add(
+            "unknown classes",
+            f"{source}: class {name!r} of image {used[name][0]!r}{more} is not in dataset.classes; {remedy}",
+        )
+
+
+def check_trained(
+    used: Mapping[str, Sequence[str]], training: Collection[str], *, source: str, problems: Problems
+) -> None:
+    """Find classes that no training image shows.
+
+    Args:
+        used: class name → images that it is in.
+        training: image_ids of the training images.
+        source: file or folder of the labels.
+        problems: takes a message for each class, or one if no training image has a label.
+    """
+    shown = Counter({name: len(set(image_ids) & set(training)) for name, image_ids in used.items()})
+    if not shown.total():
+        problems.add(
+            "training images", f"{source}: no training image has a label; add labels or see dataset.train"
+        )
+        return
+    for name in sorted(name for name, count in shown.items() if not count):
+        problems.add(
+            "classes that nothing trains",
+            f"{source}: class {name!r} occurs only in images to be labelled ({len(used[name])}, for example "
+            f"{used[name][0]!r}), so no classifier learns it; add training images of it or delete the label",
+        )

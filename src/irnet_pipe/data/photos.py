@@ -1,0 +1,80 @@
+"""Photos as arrays: (H, W, 3) uint8 RGB, upright, at the size at which the method works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from irnet_pipe.data.photo_files import decode
+from irnet_pipe.errors import InputError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+
+
+def load_photo(path: Path, *, long_side: int | None = None) -> NDArray[np.uint8]:
+    """Load a photo (H, W, 3) as displayed.
+
+    EXIF orientation is applied, transparency is laid on white, 16 bits a channel are scaled to 8; of an
+    animation or a document of several pages the first picture counts.
+
+    Args:
+        path: a JPEG, PNG, WebP, TIFF or BMP file.
+        long_side: bound of the longer side, to which photos are scaled down (bicubic, antialiased).
+
+    Raises:
+        InputError: the file is missing, damaged or of a pixel type that is not supported.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); put the photo back, or index anew"
+        ) from None
+    image = _rgb(decode(data, path))
+    height, width = working_size(image.height, image.width, long_side=long_side)
+    return _resized(image, height, width)
+
+
+def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
+    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
+    longest = max(height, width)
+    if long_side is None or longest <= long_side:
+        return height, width
+    # Rounded half up, in integers: the same on every machine.
+    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
+    return scaled[0], scaled[1]
+
+
+def rescale(photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Scale a photo (H, W, 3) to sides round(side·scale), 1 at least (bicubic, antialiased; METHOD 2)."""
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    return _resized(Image.fromarray(photo), height, width)
+
+
+def normalise(photo: NDArray[np.uint8]) -> torch.Tensor:
+    """Normalise a photo (H, W, 3) uint8 by ImageNet's mean and deviation → (3, H, W) float32."""
+    scaled = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
+    mean, deviation = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return (scaled - mean) / deviation
+
+
+def _resized(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(image)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in SIXTEEN_BIT_MODES:
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,118 @@
+"""Which ground truth belongs to the images to be evaluated: results/index/<digest>/truth.json.
+
+    {"kind": "voc", "images": {image_id: {"class": path, "object": path, "digests": [class, object]}}}
+    {"kind": "coco", "file": path, "digest": digest, "images": {image_id: file_name in the json}}
+
+Paths are relative to dataset.root, so that neither root nor times enter the digest of the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from irnet_pipe.data.labels.coco import read_coco
+from irnet_pipe.data.photo_files import PhotoFolder, examine_all
+from irnet_pipe.data.problems import Problems
+from irnet_pipe.data.scan import StatCache, relative_path, scan_files
+from irnet_pipe.errors import InputError
+
+TRUTH_NAME = "truth.json"
+VOC_FOLDERS = {"class": "SegmentationClass", "object": "SegmentationObject"}
+
+Sizes = Mapping[str, tuple[int, int]]
+"""image_id → (height, width) of the displayed photo."""
+
+
+def list_voc_truth(
+    sizes: Sizes, folder: Path, *, root: Path, cache: StatCache, max_pixels: int, problems: Problems
+) -> dict[str, Any]:
+    """List the label maps of images.
+
+    Args:
+        sizes: of all images that are evaluated.
+        folder: holds SegmentationClass and SegmentationObject.
+        root: dataset.root.
+        cache: of files examined before.
+        max_pixels: greatest number of pixels of a label map.
+        problems: takes label maps that are missing, damaged or of another size than their photo.
+    """
+    absent = [name for name in VOC_FOLDERS.values() if not (folder / name).is_dir()]
+    if absent:
+        problems.add(
+            "folders of ground truth",
+            f"{folder}: has no {' and no '.join(absent)}; set dataset.ground_truth to a COCO json or to the "
+            "folder that holds both, or dataset.evaluate: none",
+        )
+        return {}
+    images: dict[str, dict[str, Any]] = {image_id: {"digests": []} for image_id in sorted(sizes)}
+    for key, name in VOC_FOLDERS.items():
+        place, prefix = (folder / name).resolve(), relative_path(folder / name, root)
+        stats = scan_files(place, suffixes={".png"})
+        files = {}
+        for image_id in images:
+            file = f"{image_id}.png"
+            images[image_id][key] = f"{prefix}/{file}"
+            if file in stats:
+                files[image_id] = (place / file, stats[file])
+            else:
+                _add_missing(problems, image_id, f"{place / file}: no such file")
+        facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
+        for image_id, fact in facts.items():
+            _check_size(problems, str(files[image_id][0]), (fact.height, fact.width), sizes[image_id])
+            images[image_id]["digests"].append(fact.digest)
+    return {"kind": "voc", "images": images}
+
+
+def list_coco_truth(
+    sizes: Sizes,
+    file: Path,
+    *,
+    root: Path,
+    photos: PhotoFolder,
+    digest: Callable[[Path], str],
+    cache: StatCache,
+    problems: Problems,
+) -> dict[str, Any]:
+    """List the images of a COCO json.
+
+    Args:
+        sizes: of all images that are evaluated.
+        file: the json.
+        root: dataset.root.
+        photos: resolves file names.
+        digest: digest of a file.
+        cache: of files read before.
+        problems: takes images that are missing in the json or of another size than their photo.
+    """
+    try:
+        content = read_coco(file, cache=cache)
+    except InputError as error:
+        problems.add_error("problems of the ground truth", error)
+        return {}
+    names = {photos.resolve(name): name for name in content.sizes}
+    for image_id, size in sizes.items():
+        if image_id in names:
+            _check_size(problems, f"{file}: {names[image_id]}", content.sizes[names[image_id]], size)
+        else:
+            _add_missing(problems, image_id, f"{file}: has no image of this file_name")
+    images = {image_id: names[image_id] for image_id in sorted(sizes) if image_id in names}
+    return {"kind": "coco", "file": relative_path(file, root), "digest": digest(file), "images": images}
+
+
+def _add_missing(problems: Problems, image_id: str, what: str) -> None:
+    problems.add(
+        "evaluated images without ground truth",
+        f"{what}, but image {image_id!r} is evaluated; add the ground truth, or take the image out of "
+        "dataset.evaluate",
+    )
+
+
+def _check_size(problems: Problems, what: str, found: tuple[int, int], photo: tuple[int, int]) -> None:
+    if found != photo:
+        problems.add(
+            "sizes of ground truth",
+            f"{what}: ground truth is {found[1]}×{found[0]} pixels, the displayed photo "
+            f"{photo[1]}×{photo[0]}; scale one to the other",
+        )

@@ -1,0 +1,1 @@
+"""Scores against ground truth: average precision of instances, mean IoU of label maps."""

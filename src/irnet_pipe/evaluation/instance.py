@@ -1,0 +1,200 @@
+"""Average precision of instance masks by the PASCAL VOC protocol (Everingham et al. 2010, sec. 4.2).
+
+Detections of all images are sorted by score, ties in the order of the images and of the detections in them.
+Each is matched with the ground-truth instance of its class and image of highest IoU; it is a true positive if
+that IoU reaches the threshold and no detection before it took that instance. Void pixels count as background.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+IOU_THRESHOLDS = (0.25, 0.5, 0.7, 0.75)
+
+
+class Instances(TypedDict):
+    """Ground truth of one image, tensors or arrays: masks (m, H, W) bool, class_id (m,)."""
+
+    masks: Any
+    class_id: Any
+
+
+class Detections(Instances):
+    """Predictions of one image: as `Instances`, and score (m,)."""
+
+    score: Any
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """Result of an `InstanceEvaluator`.
+
+    Attributes:
+        thresholds: IoU thresholds.
+        ap: (thresholds, classes), in [0, 1], nan for classes absent from the ground truth.
+        n_truth: (classes,) ground-truth instances.
+        n_detections: (classes,) detections.
+    """
+
+    thresholds: tuple[float, ...]
+    ap: FloatArray
+    n_truth: IntArray
+    n_detections: IntArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """(thresholds,) mean over the classes present in the ground truth, nan if there is none."""
+        present = self.n_truth > 0
+        if not present.any():
+            return np.full(len(self.thresholds), np.nan)
+        return np.asarray(self.ap[:, present].mean(axis=1))
+
+
+@dataclass
+class _ClassFacts:
+    """Of one class, for each detection in the order they came: score, best IoU and the instance of it."""
+
+    score: list[float] = field(default_factory=list)
+    iou: list[float] = field(default_factory=list)
+    instance: list[int] = field(default_factory=list)
+    n_truth: int = 0
+
+
+class InstanceEvaluator:
+    """Takes one image at a time and keeps three numbers a detection, never a mask.
+
+    Args:
+        n_classes: classes without background; class ids run from 0 to n_classes − 1.
+        thresholds: IoU thresholds, all of them scored in one pass.
+    """
+
+    def __init__(self, n_classes: int, *, thresholds: Sequence[float] = IOU_THRESHOLDS) -> None:
+        self.thresholds = tuple(thresholds)
+        self._facts = [_ClassFacts() for _ in range(n_classes)]
+
+    def add(self, detections: Detections, truth: Instances) -> None:
+        """Take one image.
+
+        Raises:
+            ValueError: lengths or sizes of masks that differ, or a class id out of range.
+        """
+        masks, class_id = self._checked(detections)
+        truth_masks, truth_class_id = self._checked(truth)
+        score = np.asarray(detections["score"], dtype=np.float64)
+        if score.shape != class_id.shape:
+            raise ValueError(f"scores have shape {score.shape}, class ids {class_id.shape}")
+        for c in np.union1d(class_id, truth_class_id):
+            mine, theirs = class_id == c, truth_class_id == c
+            self._facts[c].score += score[mine].tolist()
+            self._match(self._facts[c], mask_iou(masks[mine], truth_masks[theirs]))
+
+    def result(self) -> AveragePrecision:
+        """Average precision of all that was added so far."""
+        return AveragePrecision(
+            thresholds=self.thresholds,
+            ap=np.array([[_average_precision(facts, t) for facts in self._facts] for t in self.thresholds]),
+            n_truth=np.array([facts.n_truth for facts in self._facts]),
+            n_detections=np.array([len(facts.score) for facts in self._facts]),
+        )
+
+    def _checked(self, instances: Instances) -> tuple[BoolArray, IntArray]:
+        masks = np.asarray(instances["masks"]).astype(bool, copy=False)
+        class_id = np.asarray(instances["class_id"]).astype(np.int64)
+        if len(masks) != len(class_id):
+            raise ValueError(f"{len(masks)} masks, but {len(class_id)} class ids")
+        outside = class_id[(class_id < 0) | (class_id >= len(self._facts))]
+        if outside.size:
+            raise ValueError(f"class id {outside[0]} is outside of 0…{len(self._facts) - 1}")
+        return masks, class_id
+
+    @staticmethod
+    def _match(facts: _ClassFacts, iou: FloatArray) -> None:
+        n_detections, n_truth = iou.shape
+        if n_truth:
+            facts.iou += iou.max(axis=1).tolist()
+            facts.instance += (facts.n_truth + iou.argmax(axis=1)).tolist()
+        else:
+            facts.iou += [-1.0] * n_detections
+            facts.instance += [-1] * n_detections
+        facts.n_truth += n_truth
+
+
+def voc_ap(
+    predictions: Sequence[Detections], ground_truth: Sequence[Instances], *, iou: float
+) -> torch.Tensor:
+    """Average precision per class at one IoU threshold.
+
+    Args:
+        predictions: one dict an image: masks (m, H, W) bool, class_id (m,), score (m,).
+        ground_truth: one dict an image, in the same order: masks (m, H, W) bool, class_id (m,).
+        iou: threshold in (0, 1]; an IoU equal to it counts.
+
+    Returns:
+        (classes,) float32, nan for classes absent from the ground truth; classes: 1 + the largest class id.
+
+    Raises:
+        ValueError: lists of different length, or masks of different size.
+    """
+    seen = [np.asarray(image["class_id"]) for image in (*predictions, *ground_truth)]
+    n_classes = 1 + max((int(ids.max()) for ids in seen if ids.size), default=-1)
+    evaluator = InstanceEvaluator(n_classes, thresholds=(iou,))
+    for detections, truth in zip(predictions, ground_truth, strict=True):
+        evaluator.add(detections, truth)
+    return torch.from_numpy(evaluator.result().ap[0]).float()
+
+
+def mask_iou(a: BoolArray, b: BoolArray) -> FloatArray:
+    """Intersection over union of each mask of a with each of b; 0 where both are empty.
+
+    Args:
+        a: (m, H, W) bool.
+        b: (n, H, W) bool.
+
+    Returns:
+        (m, n) float64.
+
+    Raises:
+        ValueError: H, W of a and b differ.
+    """
+    if len(a) and len(b) and a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"masks of {a.shape[1:]} pixels are compared with masks of {b.shape[1:]}")
+    intersection = np.zeros((len(a), len(b)))
+    for j, mask in enumerate(b):
+        box = bounding_box(mask)  # nothing outside of it can intersect: most of the work is saved
+        for i, other in enumerate(a):
+            intersection[i, j] = np.count_nonzero(other[box] & mask[box])
+    area_a, area_b = (np.array([np.count_nonzero(m) for m in masks], dtype=np.float64) for masks in (a, b))
+    union = area_a[:, None] + area_b[None, :] - intersection
+    return intersection / np.maximum(union, 1)
+
+
+def bounding_box(mask: BoolArray) -> tuple[slice, slice]:
+    """Smallest (rows, columns) that hold all true pixels of a (H, W) mask; empty slices for an empty mask."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _average_precision(facts: _ClassFacts, threshold: float) -> float:
+    """Area under the interpolated precision-recall curve of one class (VOC 2010 and later: all points)."""
+    if not facts.n_truth:
+        return float("nan")
+    order = np.argsort(-np.array(facts.score), kind="stable")
+    hits = order[np.array(facts.iou)[order] >= threshold] if len(order) else order
+    _, first = np.unique(np.array(facts.instance, dtype=np.int64)[hits], return_index=True)
+    true_positive = np.zeros(len(order), dtype=bool)
+    true_positive[hits[first]] = True
+    true_positive = true_positive[order]
+    precision = np.cumsum(true_positive) / np.arange(1, len(order) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    # Recall grows by 1/n_truth at each true positive and nowhere else.
+    return float(envelope[true_positive].sum() / facts.n_truth)

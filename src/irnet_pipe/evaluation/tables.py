@@ -1,0 +1,66 @@
+"""The scores of a run as tables: CSV for programs, aligned text for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+MEAN = "mean"
+
+
+def score_rows(scores: dict[str, Any]) -> Iterator[tuple[str, str, str, float | None]]:
+    """Rows (variant, figure, class or 'mean', value in percent or None) of what evaluate_masks wrote.
+
+    Raw CAMs are the variant 'raw CAM'; figures are mIoU and AP25, AP50, ….
+    """
+    yield from _figure("raw CAM", "mIoU", scores["cam"]["semantic"])
+    for variant, result in scores["variants"].items():
+        yield from _figure(variant, "mIoU", result["semantic"])
+        for name, figure in result["instance"].items():
+            yield from _figure(variant, name, figure)
+
+
+def _figure(variant: str, name: str, figure: dict[str, Any]) -> Iterator[tuple[str, str, str, float | None]]:
+    yield variant, name, MEAN, _percent(figure["mean"])
+    for class_name, value in figure["classes"].items():
+        yield variant, name, class_name, _percent(value)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 3)
+
+
+def scores_csv(scores: dict[str, Any]) -> str:
+    """All scores, one a row, in percent; empty where a class is in no ground truth."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["variant", "figure", "class", "percent"])
+    writer.writerows(score_rows(scores))
+    return stream.getvalue()
+
+
+def mean_table(scores: dict[str, Any]) -> tuple[list[str], list[list[str | float | None]]]:
+    """Columns and rows of the means: one row per variant, one column per figure, in percent."""
+    means: dict[str, dict[str, float | None]] = {}
+    for variant, figure, name, value in score_rows(scores):
+        if name == MEAN:
+            means.setdefault(variant, {})[figure] = value
+    figures = list(dict.fromkeys(figure for row in means.values() for figure in row))
+    rows: list[list[str | float | None]] = [
+        [variant, *(row.get(figure) for figure in figures)] for variant, row in means.items()
+    ]
+    return ["variant", *figures], rows
+
+
+def summary_text(scores: dict[str, Any]) -> str:
+    """The means as aligned text."""
+    columns, rows = mean_table(scores)
+    head, *numbers = columns
+    lines = [f"{head:<10}" + "".join(f"{name:>8}" for name in numbers)]
+    for variant, *values in rows:
+        cells = "".join(f"{'–':>8}" if value is None else f"{value:8.1f}" for value in values)
+        lines.append(f"{variant:<10}{cells}")
+    lines.append(f"percent, {scores['images']} images with ground truth")
+    return "\n".join(lines) + "\n"

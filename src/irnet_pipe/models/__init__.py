@@ -1,0 +1,1 @@
+"""Networks: the backbone, the CAM classifier and IRNet."""

@@ -1,0 +1,324 @@
+"""The plan: which artifacts a config needs, what each depends on, and where it lies.
+
+`make_plan` is pure: typed config and data index in, a graph of `Artifact` out. The Snakefile, `status` and the
+tables all read this one graph. An artifact's recipe is a hash of everything its bytes may depend on, and its path
+is its recipe; so nothing stale can be used, and configs share what they share.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from irnet_pipe.config import Config, config_value
+from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, list_digest
+from irnet_pipe.index import Index
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage declares: its version, the config paths that it reads, its file type.
+
+    Bump `version` whenever the stage writes other bytes for the same spec.
+    """
+
+    version: int
+    reads: tuple[str, ...]
+    ext: str = "h5"
+
+
+STAGES: dict[str, Stage] = {
+    "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
+    "infer_cam": Stage(1, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
+    "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
+    "train_irnet": Stage(
+        1,
+        ("seed", "irnet.backbone", "irnet.weights", "irnet.radius", "irnet.train", "dataset.working_long_side"),
+        "pth",
+    ),
+    "infer_irnet": Stage(1, ("irnet.infer", "dataset.working_long_side")),
+    "calibrate_displacement": Stage(1, (), "json"),
+    "refine_displacement": Stage(1, ("displacement",)),
+    "propagate": Stage(1, ("random_walk",)),
+    "export_masks": Stage(1, ("export.instance", "export.semantic")),
+    "gather_masks": Stage(1, (), "tar"),
+    "evaluate_masks": Stage(1, ("evaluation",), "json"),
+    "report": Stage(1, (), "html"),
+    "publish": Stage(1, (), "json"),
+}
+"""Stages in the order of the pipeline."""
+
+TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
+"""Trainers, and the key of a weights file that takes their place."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file between stages.
+
+    Attributes:
+        stage: the stage that makes it.
+        unit: a shard such as `train-03-of-08`, or `all`.
+        spec: canonical JSON of what the stage may depend on, parents apart.
+        parents: artifacts that the stage reads.
+        label: for people (stage, unit, seed, variant); not hashed.
+        images: digests of the image lists that the stage reads.
+        files: config path → path of a file from outside; its digest is in the spec, its place is not.
+    """
+
+    stage: str
+    unit: str
+    spec: str
+    parents: tuple[Artifact, ...]
+    label: str
+    images: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def recipe(self) -> str:
+        """First 16 hex digits of sha256 over stage, version, unit, spec and the parents' recipes."""
+        parents = [parent.recipe for parent in self.parents]
+        return digest_text(
+            canonical_json([self.stage, STAGES[self.stage].version, self.unit, self.spec, parents])
+        )
+
+    @property
+    def path(self) -> str:
+        """Path below the results folder."""
+        return f"{self.stage}/{self.unit}.{self.recipe}.{STAGES[self.stage].ext}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All artifacts of a run, parents before children; the last is what `publish` makes."""
+
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def target(self) -> Artifact:
+        """The publication of the run."""
+        return self.artifacts[-1]
+
+    def of(self, stage: str) -> list[Artifact]:
+        """Artifacts of one stage, in the order of their units."""
+        return [artifact for artifact in self.artifacts if artifact.stage == stage]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A shard: its name and its images."""
+
+    name: str
+    entries: tuple[ImageEntry, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of its image list."""
+        return list_digest(self.entries)
+
+
+def make_plan(config: Config, index: Index) -> Plan:
+    """The graph of artifacts for a config and a data index."""
+    return _Planner(config, index).plan()
+
+
+def image_lists(config: Config, index: Index) -> Iterator[tuple[ImageEntry, ...]]:
+    """Every image list that a plan refers to, to be written before it is used."""
+    train, labelled = _units(config, index)
+    for unit in (*train, *labelled):
+        yield unit.entries
+
+
+def shard_of(image_id: str, n: int) -> int:
+    """Shard of an image: a hash, so that appending images moves no other."""
+    return zlib.crc32(image_id.encode()) % n
+
+
+def _cut(entries: Iterable[ImageEntry], kind: str, n: int) -> list[Unit]:
+    shards: dict[int, list[ImageEntry]] = defaultdict(list)
+    for entry in entries:
+        shards[shard_of(entry.image_id, n)].append(entry)
+    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sorted(shards[i]))) for i in sorted(shards)]
+
+
+def _units(config: Config, index: Index) -> tuple[list[Unit], list[Unit]]:
+    """Shards of the training images, and of the images to be labelled.
+
+    An image in both lists is a training image: labelling works on its training shard, cut down to what is labelled.
+    """
+    n = config.shards.n
+    training = {entry.image_id for entry in index.train}
+    labelled = {entry.image_id for entry in index.label}
+    train = _cut(index.train, "train", n)
+    both = _cut((entry for entry in index.train if entry.image_id in labelled), "train", n)
+    rest = _cut((entry for entry in index.label if entry.image_id not in training), "label", n)
+    return train, both + rest
+
+
+class _Planner:
+    """Builds the artifacts of one setting."""
+
+    def __init__(self, config: Config, index: Index) -> None:
+        self.config = config
+        self.index = index
+        self.train, self.labelled = _units(config, index)
+        self.artifacts: dict[str, Artifact] = {}
+
+    def add(
+        self,
+        stage: str,
+        unit: str,
+        parents: Iterable[Artifact] = (),
+        *,
+        images: Iterable[Unit] = (),
+        files: Iterable[str] = (),
+        **facts: Any,
+    ) -> Artifact:
+        """An artifact whose spec holds the config paths of its stage and further facts about the data."""
+        settings = {path: config_value(self.config, path) for path in STAGES[stage].reads}
+        digests = {path: self.index.files[path].digest for path in files}
+        # The digest stands for the file; where it lies changes nothing.
+        settings = {path: value for path, value in settings.items() if path not in digests}
+        variant = f" {facts['variant']}" if "variant" in facts else ""
+        return self.put(
+            Artifact(
+                stage=stage,
+                unit=unit,
+                spec=canonical_json({"config": settings, "files": digests} | facts),
+                parents=tuple(parents),
+                label=f"{stage} {unit}{variant} seed {self.config.seed}",
+                images=tuple(unit.digest for unit in images),
+                files=tuple((path, self.index.files[path].path) for path in files),
+            )
+        )
+
+    def put(self, artifact: Artifact) -> Artifact:
+        return self.artifacts.setdefault(artifact.recipe, artifact)
+
+    def plan(self) -> Plan:
+        cams = self.cams()
+        masks = {variant: self.masks(variant, cams) for variant in self.config.export.variants}
+        images = {"images": self.labelled}
+        gathered = [
+            self.add("gather_masks", "all", parents, variant=variant, classes=self.index.classes, **images)
+            for variant, parents in masks.items()
+        ]
+        results = [*gathered, *self.evaluation(cams, masks), *self.report(masks)]
+        self.add("publish", "all", results, run=self.config.run)
+        return Plan(tuple(self.artifacts.values()))
+
+    def cams(self) -> dict[str, Artifact]:
+        """infer_cam of every unit."""
+        self.train_cam = self.trainer("train_cam", ())
+        training = {unit.name: unit for unit in self.train}
+        units = training | {unit.name: unit for unit in self.labelled if unit.name not in training}
+        return {
+            name: self.add("infer_cam", name, [self.train_cam], images=[unit], list=unit.digest)
+            for name, unit in units.items()
+        }
+
+    def trainer(self, stage: str, parents: Iterable[Artifact]) -> Artifact:
+        """A trainer, or the weights file that takes its place."""
+        trained = TRAINED[stage]
+        if trained in self.index.files:
+            digest = self.index.files[trained].digest
+            files = ((trained, self.index.files[trained].path),)
+            spec = {"config": {}, "files": {trained: digest}, "classes": self.index.classes}
+            label = f"{stage} all from {self.index.files[trained].path}"
+            return self.put(Artifact(stage, "all", canonical_json(spec), (), label, files=files))
+        weights = f"{stage.removeprefix('train_')}.weights"
+        # Labels train the classifier directly; they reach IRNet through the relations.
+        entries = [entry for unit in self.train for entry in unit.entries]
+        return self.add(
+            stage,
+            "all",
+            parents,
+            images=self.train,
+            files=[weights] if weights in self.index.files else [],
+            classes=self.index.classes,
+            list=list_digest(entries),
+        )
+
+    @cached_property
+    def irnet_maps(self) -> dict[str, Artifact]:
+        """infer_irnet of every unit."""
+        config, units = self.config, {unit.name: unit for unit in (*self.labelled, *self.train)}
+        parents: list[Artifact] = []
+        if "irnet.trained" not in self.index.files:
+            parents = [self.train_cam] if config.irnet.weights == "cam" else []
+            cams = self.artifacts_of("infer_cam")
+            parents += [
+                self.add("mine_relations", unit.name, [cams[unit.name]], images=[unit], list=unit.digest)
+                for unit in self.train
+            ]
+        irnet = self.trainer("train_irnet", parents)
+        return {
+            name: self.add("infer_irnet", name, [irnet], images=[units[name]], list=units[name].digest)
+            for name in sorted(units)
+        }
+
+    @cached_property
+    def propagated(self) -> dict[str, Artifact]:
+        """propagate of every unit to be labelled."""
+        maps, cams = self.irnet_maps, self.artifacts_of("infer_cam")
+        mean = self.add("calibrate_displacement", "all", [maps[unit.name] for unit in self.train])
+        propagated = {}
+        for unit in self.labelled:
+            own = {"images": [unit], "list": unit.digest}
+            instances = self.add("refine_displacement", unit.name, [maps[unit.name], mean], **own)
+            parents = [cams[unit.name], maps[unit.name], instances]
+            propagated[unit.name] = self.add("propagate", unit.name, parents, **own)
+        return propagated
+
+    def masks(self, variant: str, cams: dict[str, Artifact]) -> list[Artifact]:
+        """export_masks of every unit to be labelled."""
+        source = cams if variant == "cam" else self.propagated
+        return [
+            self.add(
+                "export_masks",
+                unit.name,
+                [source[unit.name]],
+                images=[unit],
+                list=unit.digest,
+                variant=variant,
+            )
+            for unit in self.labelled
+        ]
+
+    def evaluation(self, cams: dict[str, Artifact], masks: dict[str, list[Artifact]]) -> list[Artifact]:
+        truth = self.index.truth
+        if truth is None:
+            return []
+        parents = [cams[unit.name] for unit in self.labelled]
+        parents += [artifact for artifacts in masks.values() for artifact in artifacts]
+        facts = {"truth": truth.digest, "classes": self.index.classes, "variants": list(masks)}
+        return [self.add("evaluate_masks", "all", parents, images=self.labelled, **facts)]
+
+    def report(self, masks: dict[str, list[Artifact]]) -> list[Artifact]:
+        chosen = report_images(self.index, self.config.report.images)
+        units = {unit.name for unit in self.labelled if chosen & {entry.image_id for entry in unit.entries}}
+        shown = [
+            artifact
+            for artifact in self.artifacts.values()
+            if artifact.unit == "all" or artifact.unit in units
+            if artifact.stage != "gather_masks"
+        ]
+        facts: dict[str, Any] = {"classes": self.index.classes, "variants": list(masks), "shown": sorted(chosen)}
+        if self.index.truth is not None:
+            facts["truth"] = self.index.truth.digest
+        return [self.add("report", "all", shown, images=[u for u in self.labelled if u.name in units], **facts)]
+
+    def artifacts_of(self, stage: str) -> dict[str, Artifact]:
+        return {artifact.unit: artifact for artifact in self.artifacts.values() if artifact.stage == stage}
+
+
+def report_images(index: Index, n: int) -> set[str]:
+    """Images shown in the report: evaluated ones with labels first, in an order that no appended image upsets."""
+    evaluated = index.truth.image_ids if index.truth else frozenset()
+    shown = [entry for entry in index.label if entry.labels != ()]
+    shown.sort(key=lambda entry: (entry.image_id not in evaluated, digest_text(entry.image_id)))
+    return {entry.image_id for entry in shown[:n]}

@@ -1,0 +1,36 @@
+"""Schedules of the paper as presets: values for the keys that a config does not set itself."""
+
+from typing import Any, Literal
+
+PresetName = Literal["paper_default", "paper_log"]
+
+_PAPER: dict[str, Any] = {
+    "dataset": {"working_long_side": None, "negatives": "use"},
+    "cam": {
+        "backbone": "resnet50",
+        "train": {"epochs": 5, "batch": 16, "crop": 512, "long_side": [320, 640], "precision": "fp32"},
+        "infer": {"scales": [1.0, 0.5, 1.5, 2.0], "precision": "fp32"},
+    },
+    "irnet": {
+        "backbone": "resnet50",
+        "train": {"crop": 512, "scale": [0.5, 1.5], "precision": "fp32"},
+        "infer": {"canvas": 512, "precision": "fp32"},
+    },
+}
+
+
+def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """Nested `base` with the values of `override` in their places; neither is changed."""
+    merged = dict(base)
+    for key, value in override.items():
+        known = merged.get(key)
+        merged[key] = merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The reference's defaults: 990 IRNet steps on VOC train_aug.
+    "paper_default": merge(_PAPER, {"irnet": {"train": {"batch": 32, "epochs": 3}}}),
+    # The authors' published log: 3,305 IRNet steps.
+    "paper_log": merge(_PAPER, {"irnet": {"train": {"batch": 16, "epochs": 5}}}),
+}

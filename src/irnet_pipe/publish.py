@@ -1,0 +1,91 @@
+"""Publication: copies what people open to outputs/<run>/ under plain names. The command of the rule `publish`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+
+from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.evaluation.tables import scores_csv, summary_text
+from irnet_pipe.recipes import Parent, Record, read_record
+
+VARIANTS = "variants"
+
+
+def publish(recipe: Path, output: Path) -> None:
+    """Publish a run.
+
+    Markers of other recipes are removed first and the own one is written last, so a marker vouches for all that
+    lies beside it.
+
+    Args:
+        recipe: record of the publication.
+        output: outputs/<run>.
+    """
+    record, results = read_record(recipe), recipe.parent.parent
+    output.mkdir(parents=True, exist_ok=True)
+    for marker in output.glob("recipe-*.json"):
+        marker.unlink()
+    shutil.rmtree(output / VARIANTS, ignore_errors=True)
+    *others, primary = [parent for parent in record.parents if parent.stage == "gather_masks"]
+    _unpack(results / primary.path, output)
+    for other in others:
+        _unpack(results / other.path, output / VARIANTS / _variant(results, other))
+    for parent in record.parents:
+        _copy(results / parent.path, parent.stage, output)
+    _write(output / f"recipe-{record.recipe}.json", _provenance(record))
+
+
+def _variant(results: Path, parent: Parent) -> str:
+    return str(read_record(results / "recipes" / f"{parent.recipe}.json").spec["variant"])
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    for name in ("SegmentationClass", "SegmentationObject"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+
+
+def _copy(path: Path, stage: str, output: Path) -> None:
+    if stage == "evaluate_masks":
+        text = path.read_text(encoding="utf-8")
+        scores = json.loads(text)
+        _write(output / "scores.json", text)
+        _write(output / "scores.csv", scores_csv(scores))
+        _write(output / "summary.txt", summary_text(scores))
+    elif stage == "report":
+        _write(output / "report.html", path.read_text(encoding="utf-8"))
+
+
+def _provenance(record: Record) -> str:
+    parents = {f"{parent.stage} {parent.unit}": parent.path for parent in record.parents}
+    return json.dumps({"recipe": record.recipe, "label": record.label, "from": parents}, indent=1) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def main() -> int:
+    """Publish the run that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True, help="record of the publication")
+    parser.add_argument("--output", type=Path, required=True, help="folder: outputs/<run>")
+    options = parser.parse_args()
+    try:
+        publish(options.recipe, options.output)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

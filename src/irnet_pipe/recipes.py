@@ -1,0 +1,111 @@
+"""Recipes as files: one JSON record per artifact, all that a stage needs to know besides runtime options.
+
+The main process writes the records before the DAG is built. A stage reads plain JSON and imports neither snakemake
+nor pydantic; editing the config never breaks a queued job.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from irnet_pipe.errors import InputError
+
+if TYPE_CHECKING:
+    from irnet_pipe.plan import Artifact
+
+RECIPES = "recipes"
+INDEX = "index"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """An artifact that a stage reads: `path` is relative to the results folder."""
+
+    stage: str
+    unit: str
+    recipe: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """The recipe of one artifact.
+
+    Attributes:
+        recipe: 16 hex digits.
+        stage: the stage that makes it.
+        version: of the stage.
+        unit: a shard, or `all`.
+        label: for people.
+        path: of the artifact, relative to the results folder.
+        spec: what the stage depends on: `config` (dotted path → value), `files` (path → digest), facts.
+        parents: artifacts read.
+        images: image lists read, relative to the results folder.
+        files: config path → place of a file from outside.
+    """
+
+    recipe: str
+    stage: str
+    version: int
+    unit: str
+    label: str
+    path: str
+    spec: dict[str, Any]
+    parents: tuple[Parent, ...]
+    images: tuple[str, ...]
+    files: dict[str, str]
+
+
+def record_path(results: Path, recipe: str) -> Path:
+    """Where the record of a recipe lies."""
+    return results / RECIPES / f"{recipe}.json"
+
+
+def write_record(results: Path, artifact: Artifact) -> None:
+    """Write the record of an artifact.
+
+    What is hashed cannot differ under one recipe; label and places of files may, and the newest counts.
+    """
+    from irnet_pipe.plan import STAGES
+
+    value = {
+        "recipe": artifact.recipe,
+        "stage": artifact.stage,
+        "version": STAGES[artifact.stage].version,
+        "unit": artifact.unit,
+        "label": artifact.label,
+        "path": artifact.path,
+        "spec": json.loads(artifact.spec),
+        "parents": [
+            {"stage": p.stage, "unit": p.unit, "recipe": p.recipe, "path": p.path} for p in artifact.parents
+        ],
+        "images": [f"{INDEX}/{digest}/images.json" for digest in artifact.images],
+        "files": dict(artifact.files),
+    }
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path = record_path(results, artifact.recipe)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        InputError: the file is missing or is no record.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        parents = tuple(Parent(**parent) for parent in value.pop("parents"))
+        return Record(**value | {"parents": parents, "images": tuple(value["images"])})
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such recipe; a dry run (`snakemake -n`) writes the recipes") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a recipe of this version ({error}); a dry run writes it anew") from None

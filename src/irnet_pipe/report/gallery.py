@@ -1,0 +1,132 @@
+"""The pictures of the report: what every stage made of a photo, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+
+from irnet_pipe.artifacts.class_maps import read_class_maps
+from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.data.photos import load_photo
+from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
+from irnet_pipe.numerics.cam import highres_cam
+from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.report import figures
+from irnet_pipe.report.html import Gallery, Picture, Row
+from irnet_pipe.runtime.job import Job
+
+KINDS = {
+    "infer_cam": "cam",
+    "mine_relations": "relations",
+    "infer_irnet": "irnet_maps",
+    "refine_displacement": "instances",
+}
+SHOWN_LONG_SIDE = 640
+
+
+def gallery(job: Job) -> Gallery:
+    """Rows of pictures of the images that the recipe names."""
+    shown = set(job.fact("shown"))
+    with ExitStack() as stack:
+        sources = {
+            stage: stack.enter_context(ShardSet(job.parents(stage), kind=kind))
+            for stage, kind in KINDS.items()
+        }
+        masks = {
+            variant: stack.enter_context(ShardSet(job.variant_parents("export_masks", variant), kind="masks"))
+            for variant in job.fact("variants")
+        }
+        truth = None
+        if "truth" in job.record.spec:
+            truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
+        drawer = _Drawer(job, sources, masks, truth)
+        entries = [entry for entry in job.images if entry.image_id in shown]
+        return Gallery([drawer.row(entry) for entry in job.progress(entries, total=len(entries))])
+
+
+class _Drawer:
+    def __init__(
+        self, job: Job, sources: dict[str, ShardSet], masks: dict[str, ShardSet], truth: GroundTruth | None
+    ) -> None:
+        self.job, self.sources, self.masks, self.truth = job, sources, masks, truth
+        self.names = job.fact("classes")
+        calibration = job.parents("calibrate_displacement")
+        mean = json.loads(calibration[0].read_text())["mean_displacement"] if calibration else [0, 0]
+        self.mean = np.asarray(mean, dtype=np.float32)[:, None, None]
+
+    def row(self, entry: ImageEntry) -> Row:
+        """All pictures of one image; stages that have nothing of it are left out."""
+        size = self.sources["infer_cam"].size(entry.image_id)
+        self.photo = load_photo(self.job.photo(entry), long_side=max(size.working))
+        pictures = [Picture("photo", figures.draw_photo(self.photo))]
+        for draw in (self._cam, self._relations, self._irnet, self._instance_map, self._masks, self._truth):
+            pictures += list(draw(entry))
+        class_id, _ = read_class_maps(self.sources["infer_cam"], entry.image_id)
+        labels = ", ".join(self.names[i] for i in class_id) or "no class"
+        note = labels if entry.labels is not None else f"{labels} (predicted)"
+        return Row(entry.image_id, [self._fit(picture) for picture in pictures], note=note)
+
+    def _fit(self, picture: Picture) -> Picture:
+        side = min(SHOWN_LONG_SIDE, max(self.photo.shape[:2]))
+        image = figures.fit(picture.image, long_side=side, smooth=not picture.flat)
+        return Picture(picture.caption, image, flat=picture.flat)
+
+    def _cam(self, entry: ImageEntry) -> Iterator[Picture]:
+        _, maps = read_class_maps(self.sources["infer_cam"], entry.image_id)
+        if maps:
+            cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=self.photo.shape[:2])
+            yield Picture("CAM", figures.draw_cam(self.photo, cam.numpy()))
+
+    def _relations(self, entry: ImageEntry) -> Iterator[Picture]:
+        source = self.sources["mine_relations"]
+        if entry.image_id in source and "label" in source.names(entry.image_id):
+            class_id = source.read(entry.image_id, "class_id")
+            label = source.read(entry.image_id, "label")
+            local = [int(i) + 1 for i in class_id]
+            yield Picture("confident labels", figures.draw_labels(label, local_labels=local), flat=True)
+
+    def _irnet(self, entry: ImageEntry) -> Iterator[Picture]:
+        source = self.sources["infer_irnet"]
+        if entry.image_id in source and "boundary" in source.names(entry.image_id):
+            boundary = source.read(entry.image_id, "boundary").astype(np.float32)
+            displacement = source.read(entry.image_id, "displacement").astype(np.float32) - self.mean
+            yield Picture("boundary", figures.draw_boundary(boundary))
+            yield Picture("displacement", figures.draw_displacement(displacement))
+
+    def _instance_map(self, entry: ImageEntry) -> Iterator[Picture]:
+        source = self.sources["refine_displacement"]
+        if entry.image_id in source and "instance_map" in source.names(entry.image_id):
+            instance_map = source.read(entry.image_id, "instance_map")
+            yield Picture("instance map", figures.draw_instance_map(instance_map), flat=True)
+
+    def _masks(self, entry: ImageEntry) -> Iterator[Picture]:
+        size = (entry.height, entry.width)
+        for variant, source in self.masks.items():
+            found = read_instances(source, entry.image_id).without_fragments()
+            yield self._instances(
+                f"instances, {variant}", [decode_rle(runs, size=size) for runs in found.runs], size
+            )
+        label = np.zeros(size, dtype=np.int64)
+        for class_id, runs in zip(*read_semantic(source, entry.image_id), strict=True):
+            label[decode_rle(runs, size=size)] = class_id + 1
+        yield Picture(f"semantic mask, {variant}", figures.draw_labels(label), flat=True)
+
+    def _truth(self, entry: ImageEntry) -> Iterator[Picture]:
+        if self.truth is not None and entry.image_id in self.truth:
+            size = (entry.height, entry.width)
+            masks = self.truth.instances(entry.image_id, size=size)["masks"]
+            yield self._instances("ground truth", list(masks), size)
+
+    def _instances(self, caption: str, masks: list[np.ndarray], size: tuple[int, int]) -> Picture:
+        """Instances over the photo, at the size at which the photo is shown."""
+        height, width = self.photo.shape[:2]
+        rows = np.arange(height) * size[0] // height
+        columns = np.arange(width) * size[1] // width
+        stack = np.array([mask[np.ix_(rows, columns)] for mask in masks], dtype=bool)
+        return Picture(caption, figures.draw_instances(self.photo, stack.reshape(-1, height, width)))

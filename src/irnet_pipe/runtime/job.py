@@ -1,0 +1,85 @@
+"""One job: the recipe of an artifact, where to write it, and what it is run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from irnet_pipe.data.image_list import ImageEntry, read_list
+from irnet_pipe.recipes import INDEX, Record, read_record, record_path
+from irnet_pipe.runtime.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stage is given.
+
+    Attributes:
+        record: the recipe.
+        output: the artifact to write.
+        results: folder of the artifacts.
+        root: folder that image paths are relative to (dataset.root).
+        workers: processes or threads that load photos.
+        device: auto, cpu, cuda or cuda:N.
+        checkpoint_minutes: interval at which trainers save their state.
+    """
+
+    record: Record
+    output: Path
+    results: Path
+    root: Path
+    workers: int = 0
+    device: str = "auto"
+    checkpoint_minutes: float = 5
+
+    def setting(self, path: str) -> Any:
+        """Value of a config path that the stage declares."""
+        return self.record.spec["config"][path]
+
+    def fact(self, name: str) -> Any:
+        """A fact about the data from the spec, such as `classes`."""
+        return self.record.spec[name]
+
+    @cached_property
+    def images(self) -> list[ImageEntry]:
+        """Images of the job, sorted by image_id."""
+        return sorted(entry for path in self.record.images for entry in read_list(self.results / path))
+
+    def photo(self, entry: ImageEntry) -> Path:
+        """Path of a photo."""
+        return self.root / entry.path
+
+    def parents(self, stage: str) -> list[Path]:
+        """Artifacts of a stage that the job reads."""
+        return [self.results / parent.path for parent in self.record.parents if parent.stage == stage]
+
+    def parent(self, stage: str) -> Path:
+        """The one artifact of a stage that the job reads."""
+        (path,) = self.parents(stage)
+        return path
+
+    def variant_parents(self, stage: str, variant: str) -> list[Path]:
+        """Artifacts of one variant."""
+        return [path for path in self.parents(stage) if self.parent_record(path).spec["variant"] == variant]
+
+    def parent_record(self, path: Path) -> Record:
+        """Recipe of an artifact that the job reads."""
+        return read_record(record_path(self.results, path.name.split(".")[-2]))
+
+    @property
+    def truth(self) -> Path:
+        """List of the ground truth."""
+        return self.results / INDEX / self.fact("truth") / "truth.json"
+
+    @property
+    def work(self) -> Path:
+        """Side folder for checkpoints; survives a failed job."""
+        return self.results / "work" / self.record.stage / self.record.recipe
+
+    def progress(self, items: Iterable[ImageEntry], total: int | None = None) -> Iterator[ImageEntry]:
+        """Iterate with a progress line."""
+        count = len(self.images) if total is None else total
+        return iter(Progress(items, total=count, title=self.record.label, unit="images"))

@@ -1,0 +1,82 @@
+"""Progress with rate and ETA: a bar that is redrawn on a terminal, lines now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
+
+T = TypeVar("T")
+BAR = 24
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 42s, 3m05s, 2h07m."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+class Progress:
+    """Iterates over items and tells how far it is.
+
+    Args:
+        items: what is iterated over.
+        total: number of items.
+        title: what is being done.
+        unit: what is counted.
+        every: seconds between lines in a log file; a terminal is redrawn ten times a second.
+        stream: where to write.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T] | None = None,
+        *,
+        total: int,
+        title: str,
+        unit: str = "",
+        every: float = 15.0,
+        stream: TextIO | None = None,
+    ) -> None:
+        self._items: Iterable[object] = items if items is not None else ()
+        self.total, self.title, self.unit = total, title, unit
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.every = 0.1 if self.terminal else every
+        self.start = self.last = time.monotonic()
+        self.first = 0
+
+    def resume_at(self, done: int) -> None:
+        """Count the rate from here on: `done` items were finished by an earlier attempt."""
+        self.first = done
+
+    def update(self, done: int, note: str = "") -> None:
+        """Tell that `done` items are finished; writes only when it is time to."""
+        now = time.monotonic()
+        if now - self.last < self.every and done < self.total:
+            return
+        self.last = now
+        seconds = max(now - self.start, 1e-9)
+        rate = (done - self.first) / seconds
+        eta = duration((self.total - done) / rate) if rate > 0 else "?"
+        share = done / self.total if self.total else 1.0
+        text = f"{self.title}: {done}/{self.total} {self.unit} · {rate:.2f}/s · ETA {eta}"
+        if note:
+            text += f" · {note}"
+        if self.terminal:
+            filled = int(BAR * share)
+            end = "\n" if done >= self.total else ""
+            self.stream.write(f"\r\x1b[K[{'█' * filled}{'·' * (BAR - filled)}] {text}{end}")
+        else:
+            self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def __iter__(self) -> Iterator[object]:
+        for done, item in enumerate(self._items, 1):
+            yield item
+            self.update(done)

@@ -1,0 +1,32 @@
+"""calibrate_displacement: mean displacement over the training images, padding left out.
+
+The reference takes the mean over the images to be labelled, padding included; ours leaves both training and
+calibration alone when more images are labelled.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from irnet_pipe.artifacts.io import ShardSet, atomic_path
+from irnet_pipe.errors import InputError
+from irnet_pipe.runtime.job import Job
+
+
+def run(job: Job) -> None:
+    """Write the mean displacement (dy, dx) in pixels at stride 4."""
+    total, pixels = np.zeros(2), 0
+    with ShardSet(job.parents("infer_irnet"), kind="irnet_maps") as maps:
+        for image_id in maps.image_ids:
+            if "displacement" not in maps.names(image_id):
+                continue
+            displacement = maps.read(image_id, "displacement").astype(np.float64)
+            total += displacement.sum(axis=(1, 2))
+            pixels += displacement[0].size
+    if not pixels:
+        raise InputError("no training image has a label, so there is no mean displacement; give labelled images")
+    mean = {"mean_displacement": (total / pixels).tolist(), "pixels": pixels}
+    with atomic_path(job.output) as temporary:
+        temporary.write_text(json.dumps(mean, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,108 @@
+"""evaluate_masks: raw CAMs, semantic and instance masks of every variant against ground truth, as JSON.
+
+The only stage, besides the report, that opens ground truth. Void pixels are left out of mIoU and count as background
+in masks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from irnet_pipe.artifacts.class_maps import read_class_maps
+from irnet_pipe.artifacts.io import ShardSet, atomic_path
+from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
+from irnet_pipe.evaluation.instance import AveragePrecision, InstanceEvaluator
+from irnet_pipe.evaluation.semantic import MeanIou, SemanticEvaluator
+from irnet_pipe.numerics.cam import highres_cam
+from irnet_pipe.numerics.masks import decode_rle, label_pixels
+from irnet_pipe.runtime.job import Job
+
+
+def run(job: Job) -> None:
+    """Write scores, as shares of 1; null where a class is in no ground truth."""
+    torch.set_num_threads(1)
+    truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
+    images = [entry for entry in job.images if entry.image_id in truth]
+    scores: dict[str, Any] = {"images": len(images), "cam": {"semantic": _score_cams(job, images, truth)}}
+    scores["variants"] = {
+        variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")
+    }
+    with atomic_path(job.output) as temporary:
+        temporary.write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> dict[str, Any]:
+    """mIoU of the arg-max over background score and highres CAM."""
+    background = job.setting("evaluation")["cam_bg_threshold"]
+    evaluator = SemanticEvaluator(1 + len(job.fact("classes")), void=truth.void_label)
+    with ShardSet(job.parents("infer_cam"), kind="cam") as cams:
+        for entry in job.progress(images, total=len(images)):
+            size, sizes = (entry.height, entry.width), cams.size(entry.image_id)
+            class_id, maps = read_class_maps(cams, entry.image_id)
+            local = np.zeros(size, dtype=np.int64)
+            if maps:
+                cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=sizes.working)
+                local = label_pixels(cam, size=sizes.working, full_size=size, bg_threshold=background)[0].numpy()
+            labels = np.concatenate([[0], class_id + 1])[local]
+            evaluator.add(labels, truth.label_map(entry.image_id, size=size))
+    return _semantic(job, evaluator.result())
+
+
+def _score_variant(
+    job: Job, images: Sequence[ImageEntry], truth: GroundTruth, variant: str
+) -> dict[str, dict[str, Any]]:
+    names = job.fact("classes")
+    semantic = SemanticEvaluator(1 + len(names), void=truth.void_label)
+    instance = InstanceEvaluator(len(names), thresholds=job.setting("evaluation")["iou"])
+    with ShardSet(job.variant_parents("export_masks", variant), kind="masks") as masks:
+        for entry in job.progress(images, total=len(images)):
+            size = (entry.height, entry.width)
+            semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
+            found = read_instances(masks, entry.image_id)
+            stack = _stack((decode_rle(runs, size=size) for runs in found.runs), size)
+            instance.add(
+                {"masks": stack, "class_id": found.class_id, "score": found.score},
+                truth.instances(entry.image_id, size=size),
+            )
+    return {"semantic": _semantic(job, semantic.result()), "instance": _instance(job, instance.result())}
+
+
+def _semantic_map(masks: ShardSet, entry: ImageEntry) -> NDArray[np.int64]:
+    labels = np.zeros((entry.height, entry.width), dtype=np.int64)
+    for class_id, runs in zip(*read_semantic(masks, entry.image_id), strict=True):
+        labels[decode_rle(runs, size=labels.shape)] = class_id + 1
+    return labels
+
+
+def _stack(masks: Iterable[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    found = list(masks)
+    return np.array(found, dtype=bool).reshape(len(found), *size)
+
+
+def _semantic(job: Job, result: MeanIou) -> dict[str, Any]:
+    names = ["background", *job.fact("classes")]
+    return {"mean": _number(result.mean), "classes": _by_class(names, result.iou)}
+
+
+def _instance(job: Job, result: AveragePrecision) -> dict[str, Any]:
+    return {
+        f"AP{round(100 * threshold):02d}": {"mean": _number(mean), "classes": _by_class(job.fact("classes"), ap)}
+        for threshold, mean, ap in zip(result.thresholds, result.mean, result.ap, strict=True)
+    }
+
+
+def _by_class(names: Sequence[str], values: Iterable[float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in zip(names, values, strict=True)}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,89 @@
+"""gather_masks: the masks of all shards as one tar of a COCO json, VOC PNGs and counts.
+
+Members: masks.json (RLE; fragments of score 0 left out), SegmentationClass/ and SegmentationObject/ PNGs, and
+counts.json. An image with more than 254 instances, or a set with more than 254 classes, has no PNG.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irnet_pipe.artifacts.io import ShardSet, atomic_path
+from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
+from irnet_pipe.export.voc import MAX_LABELS, encode_png, object_map, write_tar
+from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.runtime.job import Job
+
+
+def run(job: Job) -> None:
+    """Write the tar."""
+    with ShardSet(job.parents("export_masks"), kind="masks") as masks, atomic_path(job.output) as temporary:
+        with temporary.open("wb") as stream:
+            write_tar(stream, _members(job, masks))
+
+
+def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes]]:
+    yield "counts.json", _counts(job, masks)
+    yield "masks.json", _coco(job, masks)
+    palette = len(job.fact("classes")) <= MAX_LABELS
+    for entry in job.progress(job.images):
+        size = (entry.height, entry.width)
+        if palette:
+            yield f"SegmentationClass/{entry.image_id}.png", encode_png(_class_map(masks, entry.image_id, size))
+        instances = read_instances(masks, entry.image_id).without_fragments()
+        if len(instances.runs) <= MAX_LABELS:
+            objects = object_map([decode_rle(runs, size=size) for runs in instances.runs], size=size)
+            yield f"SegmentationObject/{entry.image_id}.png", encode_png(objects)
+
+
+def _class_map(masks: ShardSet, image_id: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    label = np.zeros(size, dtype=np.uint8)
+    class_id, runs = read_semantic(masks, image_id)
+    for class_, counts in zip(class_id, runs, strict=True):
+        label[decode_rle(counts, size=size)] = class_ + 1
+    return label
+
+
+def _coco(job: Job, masks: ShardSet) -> bytes:
+    def instances() -> Iterator[list[CocoInstance]]:
+        for entry in job.images:
+            found = read_instances(masks, entry.image_id).without_fragments()
+            yield [
+                CocoInstance(runs, int(class_id), float(score))
+                for runs, class_id, score in zip(found.runs, found.class_id, found.score, strict=True)
+            ]
+
+    stream = io.StringIO()
+    images = [CocoImage(entry.path, entry.height, entry.width) for entry in job.images]
+    description = f"pseudo instance masks, variant {job.fact('variant')}, recipe {job.record.recipe}"
+    write_coco(stream, images, instances(), class_names=job.fact("classes"), description=description)
+    return stream.getvalue().encode()
+
+
+def _counts(job: Job, masks: ShardSet) -> bytes:
+    names = job.fact("classes")
+    per_class: Counter[str] = Counter({name: 0 for name in names})
+    fragments = empty = 0
+    for entry in job.images:
+        found = read_instances(masks, entry.image_id)
+        kept = found.without_fragments()
+        fragments += len(found.runs) - len(kept.runs)
+        empty += not kept.runs
+        per_class.update(names[class_id] for class_id in kept.class_id)
+    predicted = sum(entry.labels is None for entry in job.images)
+    counts = {
+        "images": len(job.images),
+        "images_without_mask": empty,
+        "images_with_predicted_classes": predicted,
+        "instances": per_class.total(),
+        "fragments_left_out": fragments,
+        "instances_per_class": dict(per_class),
+    }
+    return (json.dumps(counts, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,37 @@
+"""infer_irnet: boundary map and raw displacement field of each photo (Ahn et al. 2019, sec. 4.1).
+
+Stored are boundary (h, w) f2 and displacement (2, h, w) f2 at stride 4. Images known to hold no class have neither.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from irnet_pipe.artifacts.io import write_artifact
+from irnet_pipe.data.photos import normalise
+from irnet_pipe.models.irnet import boundary_and_displacement
+from irnet_pipe.models.trained import load_irnet
+from irnet_pipe.runtime.device import autocast, use_device
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.photos import image_size, open_photo
+
+
+def run(job: Job) -> None:
+    """Write boundary maps and displacement fields of a shard."""
+    device = use_device(job.device)
+    model = load_irnet(job.parent("train_irnet")).to(device)
+    settings = job.setting("irnet.infer")
+    with write_artifact(job.output, job.record) as writer, torch.inference_mode():
+        for entry in job.progress(job.images):
+            photo = open_photo(job, entry)
+            arrays = {}
+            if entry.labels != ():
+                with autocast(device, settings["precision"]):
+                    x = normalise(photo).to(device)
+                    boundary, displacement = boundary_and_displacement(model, x, canvas=settings["canvas"])
+                arrays = {
+                    "boundary": boundary.cpu().numpy().astype(np.float16),
+                    "displacement": displacement.cpu().numpy().astype(np.float16),
+                }
+            writer.add(entry.image_id, image_size(entry, photo), arrays, {"stride": 4, "axes": "(dy, dx), h, w"})

@@ -1,0 +1,40 @@
+"""refine_displacement: centroids and the class-agnostic instance map (Ahn et al. 2019, sec. 5.1).
+
+Stored are centroid (2, h, w) i2, the place a pixel comes to rest at, and instance_map (h, w) u2, clusters 0…n−1.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+
+from irnet_pipe.artifacts.io import ArtifactReader, write_artifact
+from irnet_pipe.numerics.clustering import cluster_centroids
+from irnet_pipe.numerics.displacement import refine_centroids
+from irnet_pipe.runtime.job import Job
+
+
+def run(job: Job) -> None:
+    """Write centroids and instance maps of a shard."""
+    torch.set_num_threads(1)
+    settings = job.setting("displacement")
+    calibration = json.loads(job.parent("calibrate_displacement").read_text(encoding="utf-8"))
+    mean = torch.tensor(calibration["mean_displacement"], dtype=torch.float32)[:, None, None]
+    with (
+        ArtifactReader(job.parent("infer_irnet"), kind="irnet_maps") as maps,
+        write_artifact(job.output, job.record) as writer,
+    ):
+        for entry in job.progress(job.images):
+            arrays = {}
+            if entry.labels != ():
+                raw = torch.from_numpy(maps.read(entry.image_id, "displacement").astype(np.float32))
+                displacement = raw - mean
+                centroids = refine_centroids(displacement, max_iterations=settings["iterations"])
+                instance_map = cluster_centroids(centroids, displacement, threshold=settings["threshold"])
+                arrays = {
+                    "centroid": centroids.numpy().astype(np.int16),
+                    "instance_map": instance_map.numpy().astype(np.uint16),
+                }
+            writer.add(entry.image_id, maps.sizes[entry.image_id], arrays, {"stride": 4})

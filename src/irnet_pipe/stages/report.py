@@ -1,0 +1,114 @@
+"""report: one self-contained HTML page of scores, training curves and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from irnet_pipe.artifacts.io import atomic_path
+from irnet_pipe.artifacts.weights import read_weights
+from irnet_pipe.evaluation.tables import mean_table, score_rows
+from irnet_pipe.recipes import Record, read_record, record_path
+from irnet_pipe.report.charts import Chart, Series
+from irnet_pipe.report.gallery import gallery
+from irnet_pipe.report.html import Page, Section, Table, Text, render
+from irnet_pipe.runtime.job import Job
+
+TRAINERS = {"train_cam": ("Classifier", "cam"), "train_irnet": ("IRNet", "irnet")}
+
+
+def run(job: Job) -> None:
+    """Write the page."""
+    scores = _scores(job)
+    sections = [*_score_sections(scores), *_training(job)]
+    if job.fact("shown"):
+        sections.append(Section("Pictures", [gallery(job)], lead="Click a picture to enlarge it."))
+    sections.append(Section("Settings", [Text(_settings(job))], lead="Of every stage, by recipe.", folded=True))
+    page = Page(
+        title="Masks from image-level labels",
+        subtitle=_subtitle(job),
+        figures=_headline(job, scores),
+        sections=sections,
+    )
+    with atomic_path(job.output) as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
+
+
+def _scores(job: Job) -> dict[str, Any] | None:
+    paths = job.parents("evaluate_masks")
+    return json.loads(paths[0].read_text(encoding="utf-8")) if paths else None
+
+
+def _subtitle(job: Job) -> str:
+    labels = "Class maps of each photo are those of its own image-level labels."
+    predicted = sum(entry.labels is None for entry in job.images)
+    if predicted:
+        labels = f"The classes of {predicted} of {len(job.images)} photos below were predicted by the classifier."
+    return f"Classes: {', '.join(job.fact('classes'))}. {labels}"
+
+
+def _headline(job: Job, scores: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if scores is None:
+        return []
+    variant = job.fact("variants")[-1]
+    result = scores["variants"][variant]
+    figures = [("images scored", str(scores["images"]))]
+    for name, figure in (("mIoU", result["semantic"]), *result["instance"].items()):
+        if figure["mean"] is not None:
+            figures.append((f"{name}, {variant}", f"{100 * figure['mean']:.1f}"))
+    return figures
+
+
+def _score_sections(scores: dict[str, Any] | None) -> Iterator[Section]:
+    if scores is None:
+        return
+    columns, rows = mean_table(scores)
+    note = f"Percent, over {scores['images']} images with ground truth; mean over the classes."
+    yield Section("Scores", [Table(columns, rows, note=note)])
+    per_class: dict[str, dict[str, float | None]] = {}
+    figures: list[str] = []
+    for variant, figure, name, value in score_rows(scores):
+        if name != "mean":
+            per_class.setdefault(name, {})[f"{variant} {figure}"] = value
+            figures.append(f"{variant} {figure}")
+    columns = list(dict.fromkeys(figures))
+    rows = [[name, *(values.get(column) for column in columns)] for name, values in per_class.items()]
+    yield Section("Scores per class", [Table(["class", *columns], rows)], folded=True)
+
+
+def _training(job: Job) -> Iterator[Section]:
+    charts = []
+    for stage, (title, kind) in TRAINERS.items():
+        for path in job.parents(stage):
+            charts += list(_charts(title, read_weights(path, kind=kind).history))
+    if charts:
+        yield Section("Training", charts)
+
+
+def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:
+    steps = history.get("step", [])
+    losses = [name for name in history if name.startswith("loss")]
+    rates = [name for name in history if name.startswith("lr")]
+    for heading, names in (("loss", losses), ("learning rate", rates)):
+        series = [Series(name, steps, history[name]) for name in names if len(history[name]) == len(steps)]
+        if steps and series:
+            yield Chart(f"{title}: {heading}", series, x_label="step", y_label=heading)
+
+
+def _settings(job: Job) -> str:
+    """The config keys that went into every stage above the report."""
+    records: dict[str, Record] = {}
+    todo: Sequence[Record] = [job.record]
+    while todo:
+        records |= {record.recipe: record for record in todo}
+        above = {parent.recipe for record in todo for parent in record.parents}
+        todo = [read_record(record_path(job.results, recipe)) for recipe in sorted(above - records.keys())]
+    settings: dict[str, Any] = {}
+    for record in records.values():
+        stage = {**record.spec["config"], **record.spec["files"]}
+        settings.setdefault(record.stage, {"version": record.version} | stage)
+    text: str = yaml.safe_dump(settings, allow_unicode=True, sort_keys=True)
+    return text

@@ -1,0 +1,102 @@
+"""train_irnet: boundary and displacement heads, from inter-pixel relations (Ahn et al. 2019, sec. 4)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
+from irnet_pipe.data.datasets import RelationSamples
+from irnet_pipe.errors import InputError
+from irnet_pipe.models.backbone import Backbone, pretrained_state
+from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.lock import exclusive
+from irnet_pipe.runtime.seeding import derive_seed
+from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.loop import Task, train
+from irnet_pipe.training.losses import relation_losses
+
+PREFIX = "backbone."
+"""Of the backbone's keys in a classifier's state dict."""
+
+
+def run(job: Job) -> None:
+    """Write IRNet's weights: trained, or those that `irnet.trained` names."""
+    with exclusive(job.work):
+        if job.output.exists():  # a twin has made it meanwhile
+            return
+        if "irnet.trained" in job.record.files:
+            _adopt(job, Path(job.record.files["irnet.trained"]))
+        else:
+            _train(job)
+
+
+def _adopt(job: Job, source: Path) -> None:
+    weights = read_weights(source, kind="irnet")
+    load_weights(IRNet(weights.header["backbone"]), weights.state_dict, source=source)
+    write_weights(job.output, header=weights.header, state_dict=weights.state_dict, history=weights.history)
+
+
+def _train(job: Job) -> None:
+    settings, seed, radius = job.setting("irnet.train"), job.setting("seed"), job.setting("irnet.radius")
+    _check_crop(settings["crop"], radius)
+    torch.manual_seed(derive_seed(seed, job.record.stage, "initial weights"))
+    model = IRNet(job.setting("irnet.backbone"))
+    _load_features(job, model.backbone)
+    samples = RelationSamples(
+        [entry for entry in job.images if entry.labels],
+        job.root,
+        relations=job.parents("mine_relations"),
+        working_long_side=job.setting("dataset.working_long_side"),
+        crop=settings["crop"],
+        scale=tuple(settings["scale"]),
+        seed=seed,
+    )
+    task = Task(
+        section="irnet.train",
+        model=model,
+        groups=model.parameter_groups(),
+        learning_rates={"boundary": settings["lr_boundary"], "displacement": settings["lr_displacement"]},
+        samples=samples,
+        losses=partial(_losses, radius=radius),
+        settings=settings,
+    )
+    history = train(task, job)
+    header = {
+        "kind": "irnet",
+        "backbone": model.backbone.name,
+        "radius": radius,
+        "recipe": job.record.recipe,
+        "spec": job.record.spec,
+    }
+    write_weights(job.output, header=header, state_dict=model.state_dict(), history=history)
+    Checkpoints(job.work, recipe=job.record.recipe).clear()
+
+
+def _check_crop(crop: int, radius: int) -> None:
+    least = 4 * (2 * radius - 2) + 1
+    if crop < least:
+        raise InputError(
+            f"irnet.train.crop is {crop}, but irnet.radius {radius} needs {least} or more for a pair of "
+            "pixels to fit into it; raise crop or lower radius"
+        )
+
+
+def _load_features(job: Job, backbone: Backbone) -> None:
+    weights = job.record.files.get("irnet.weights") or job.setting("irnet.weights")
+    if weights == "cam":
+        source = job.parent("train_cam")
+        state = read_weights(source, kind="cam").state_dict
+        of_backbone = {key.removeprefix(PREFIX): state[key] for key in state if key.startswith(PREFIX)}
+        load_weights(backbone, of_backbone, source=source)
+    elif (pretrained := pretrained_state(backbone.name, weights)) is not None:
+        backbone.load_state_dict(pretrained)
+
+
+def _losses(output: tuple[Tensor, Tensor], label: Tensor, *, radius: int) -> dict[str, Tensor]:
+    boundary_logit, displacement = output
+    return relation_losses(boundary_logit.float(), displacement.float(), label, radius=radius)

@@ -1,0 +1,1 @@
+"""Training: losses, schedule, checkpoint and the loop."""

@@ -1,0 +1,211 @@
+"""The training loop of both networks, readable from top to bottom.
+
+Equal recipe, equal bytes: samples are seeded one by one, torch's threads are part of the recipe, and a
+training that was interrupted at any step goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from irnet_pipe.data.datasets import Samples, load_batches
+from irnet_pipe.errors import InputError, Interrupted
+from irnet_pipe.runtime.device import autocast, use_device
+from irnet_pipe.runtime.interrupt import stop_on_signal
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.progress import Progress
+from irnet_pipe.runtime.seeding import reproducible
+from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.optimizer import make_optimizer, set_learning_rate
+from irnet_pipe.training.schedule import Schedule, learning_rate_factor
+
+CURVE_POINTS = 200
+RECENT = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained.
+
+    Attributes:
+        section: of the config, for messages: cam.train or irnet.train.
+        model: trained in place.
+        groups: its trainable parameters by the name of their group.
+        learning_rates: peak of each group.
+        samples: pairs (photo, target) by (epoch, index).
+        losses: (output of the model, targets) → scalars in float32 by name; `total` is minimised.
+        settings: values of the section.
+    """
+
+    section: str
+    model: nn.Module
+    groups: Mapping[str, list[nn.Parameter]]
+    learning_rates: Mapping[str, float]
+    samples: Samples
+    losses: Callable[[Any, Tensor], Mapping[str, Tensor]]
+    settings: Mapping[str, Any]
+
+
+def train(task: Task, job: Job) -> dict[str, list[float]]:
+    """Train, from the newest checkpoint where there is one.
+
+    Returns:
+        Training curves: see `curves`.
+
+    Raises:
+        InputError: fewer samples than a batch, a loss that is not finite, or what the samples raise.
+        Interrupted: a signal came; the state is saved.
+    """
+    settings, device = task.settings, use_device(job.device)
+    precision = autocast(device, settings["precision"])
+    schedule = _schedule(task)
+    checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
+    with reproducible(device, threads=settings["threads"]), stop_on_signal() as stop:
+        state = _State(task, device)
+        first = state.restore(checkpoints)
+        keys = schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage)
+        batches = load_batches(task.samples, keys, workers=job.workers, device=device)
+        display = _Display(job.record.label, schedule, first)
+        saved = time.monotonic()
+        for step, (photo, target) in enumerate(batches, first):
+            factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
+            set_learning_rate(state.optimizer, factor)
+            with precision:
+                output = task.model(photo)
+            losses = task.losses(output, target)
+            state.note(losses)
+            if not math.isfinite(state.history["loss"][-1]):
+                raise _not_finite(task, state, schedule, step)
+            state.scaler.scale(losses["total"]).backward()  # type: ignore[no-untyped-call]
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+            state.optimizer.zero_grad(set_to_none=True)
+
+            done = step + 1
+            display.update(state, done)
+            due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
+            if due or stop.signal or done % schedule.steps_per_epoch == 0:
+                checkpoints.save(state.capture(), step=done)
+                saved = time.monotonic()
+            if stop.signal:
+                progress = f"{job.record.label}: {stop.signal} after step {done} of {schedule.steps}"
+                raise Interrupted(f"{progress}; the state is saved, and the next run goes on from there")
+    return curves(state.history, schedule)
+
+
+def _schedule(task: Task) -> Schedule:
+    batch, samples = task.settings["batch"], len(task.samples)
+    if samples < batch:
+        raise InputError(
+            f"{task.section}.batch is {batch}, but only {samples} images can be trained on; lower it to "
+            f"{samples} or less, or add images"
+        )
+    return Schedule(samples, batch, task.settings["epochs"])
+
+
+class _State:
+    """All that a step changes."""
+
+    def __init__(self, task: Task, device: torch.device) -> None:
+        self.device = device
+        self.model = task.model.to(device).to(memory_format=torch.channels_last).train()
+        self.optimizer = make_optimizer(task.groups, task.learning_rates, settings=task.settings)
+        # float16 has no small gradients: the loss is scaled up, and the gradients down again
+        self.scaler = torch.amp.GradScaler(device.type, enabled=task.settings["precision"] == "fp16")
+        self.history: dict[str, list[float]] = {}
+
+    def note(self, losses: Mapping[str, Tensor]) -> None:
+        """Add a step's losses and learning rates to the history; one transfer from the device for all."""
+        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        names = ["loss" if name == "total" else f"loss_{name}" for name in losses]
+        rates = {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
+        for name, value in (dict(zip(names, values, strict=True)) | rates).items():
+            self.history.setdefault(name, []).append(value)
+
+    def capture(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "history": self.history,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def restore(self, checkpoints: Checkpoints) -> int:
+        """Go back to the newest checkpoint; returns the number of steps done."""
+        checkpoint = checkpoints.newest()
+        if checkpoint is None:
+            return 0
+        step, state = checkpoint
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.history = state["history"]
+        torch.set_rng_state(state["random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        return step
+
+
+class _Display:
+    """Loss, learning rates, images/s and time left."""
+
+    def __init__(self, title: str, schedule: Schedule, first: int) -> None:
+        self.schedule = schedule
+        self.progress = Progress(total=schedule.steps * schedule.batch, title=title, unit="images")
+        self.progress.resume_at(first * schedule.batch)
+
+    def update(self, state: _State, done: int) -> None:
+        recent = state.history["loss"][-RECENT:]
+        epoch = f"epoch {self.schedule.epoch(done - 1) + 1}/{self.schedule.epochs}"
+        note = f"{epoch} · loss {sum(recent) / len(recent):.4f} · {_rates(state.optimizer)}"
+        self.progress.update(done * self.schedule.batch, note)
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> str:
+    return " ".join(f"lr_{group['name']} {group['lr']:.3g}" for group in optimizer.param_groups)
+
+
+def _not_finite(task: Task, state: _State, schedule: Schedule, step: int) -> InputError:
+    values = ", ".join(f"{name} {values[-1]:.3g}" for name, values in state.history.items())
+    return InputError(
+        f"{task.section}: the loss is not finite in epoch {schedule.epoch(step) + 1}, step {step + 1} of "
+        f"{schedule.steps}: {values}; lower "
+        f"{', '.join(f'{task.section}.{key}' for key in task.settings if key.startswith('lr'))}, or set "
+        f"{task.section}.precision: fp32"
+    )
+
+
+def curves(history: Mapping[str, list[float]], schedule: Schedule) -> dict[str, list[float]]:
+    """Training curves for the report, from what each step noted.
+
+    Args:
+        history: one value a step, by name.
+        schedule: steps and epochs.
+
+    Returns:
+        `step` (end of each of at most 200 equal parts of the training) and per name the mean in each part;
+        `epoch` and `epoch_<name>` likewise for each epoch.
+    """
+    points = min(CURVE_POINTS, schedule.steps)
+    parts = [schedule.steps * (point + 1) // points for point in range(points)]
+    epochs = [schedule.steps_per_epoch * (epoch + 1) for epoch in range(schedule.epochs)]
+    made = {"step": [float(end) for end in parts], "epoch": [float(n + 1) for n in range(schedule.epochs)]}
+    for name, values in history.items():
+        made[name] = _means(values, parts)
+        made[f"epoch_{name}"] = _means(values, epochs)
+    return made
+
+
+def _means(values: list[float], ends: list[int]) -> list[float]:
+    starts = [0, *ends[:-1]]
+    return [sum(values[start:end]) / (end - start) for start, end in zip(starts, ends, strict=True)]

@@ -1,0 +1,35 @@
+"""The losses of IRNet, means over pairs of pixels whose labels are confident (Ahn et al. 2019, sec. 4.2)."""
+
+import torch
+from torch import Tensor
+
+from irnet_pipe.numerics.relation_pairs import EPSILON, TERMS, relation_sums
+
+TERM_WEIGHTS = {"pos_bg": 0.25, "pos_fg": 0.25, "neg": 0.5, "disp_bg": 0.5, "disp_fg": 0.5}
+"""Share of each loss in the total."""
+
+
+def relation_losses(
+    boundary_logit: Tensor, displacement: Tensor, label: Tensor, *, radius: int
+) -> dict[str, Tensor]:
+    """Compute the losses over all pairs of pixels closer than `radius`, in the whole batch.
+
+    Args:
+        boundary_logit: (n, 1, h, w), before the sigmoid.
+        displacement: (n, 2, h, w), (dy, dx) in pixels of this grid.
+        label: (n, h, w), integer: 0 background, 255 neutral, any other value a class.
+        radius: strict bound of the distance of a pair, in pixels of this grid.
+
+    Returns:
+        float32 scalars: 'pos_bg', 'pos_fg', 'neg' (affinity of background, same-class and different pairs),
+        'disp_bg', 'disp_fg' (displacement of the first two) and 'total', their weighted sum. A loss without
+        pairs is 0.
+
+    Raises:
+        ValueError: the grid is too small to hold a pair.
+    """
+    boundary = torch.sigmoid(boundary_logit.float().squeeze(1))
+    sums, pairs = relation_sums(boundary, displacement.float(), label, radius=radius)
+    losses = dict(zip(TERMS, sums / (pairs + EPSILON), strict=True))
+    total = torch.stack([weight * losses[term] for term, weight in TERM_WEIGHTS.items()]).sum()
+    return {**losses, "total": total}

@@ -1,0 +1,213 @@
+"""What can be checked before anything is trained: config, files, labels, weights, steps, disk and memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from irnet_pipe import resources
+from irnet_pipe.artifacts.weights import read_weights
+from irnet_pipe.config import CamTrain, Config, IrnetTrain
+from irnet_pipe.data.problems import Problems
+from irnet_pipe.errors import InputError
+from irnet_pipe.index import Index, build_index
+from irnet_pipe.models.backbone import pretrained_state
+from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.models.trained import load_cam_net, load_irnet
+from irnet_pipe.runtime.device import autocast, use_device
+
+T = TypeVar("T")
+
+
+def validate(config: Config) -> list[str]:
+    """Check a config and all that it names.
+
+    Weights that torchvision offers are downloaded, so that no run finds out later that it cannot.
+
+    Returns:
+        Lines that sum up what a run would do.
+
+    Raises:
+        InputError: every problem found.
+    """
+    return _Validation(config).run()
+
+
+class _Validation:
+    """The checks of one config."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.problems = Problems()
+        self.has_irnet = set(config.export.variants) != {"cam"}
+
+    def run(self) -> list[str]:
+        config = self.config
+        index = self.attempt(lambda: build_index(config, results=Path(config.runtime.results)))
+        device = self.attempt(lambda: use_device(config.runtime.device))
+        lines = []
+        self.check_weights(index)
+        if index is not None:
+            lines += [*_summary(index), *self.check_steps(index), self.check_disk(index)]
+        if device is not None:
+            self.check_precision(device)
+            if index is not None and not self.problems.messages:
+                lines.append(self.check_memory(index, device))
+        self.problems.check()
+        return lines
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Result of an action, or None and its problems noted."""
+        try:
+            return action()
+        except InputError as error:
+            for message in error.problems:
+                self.problems.add(message, message)
+            return None
+
+    def check_precision(self, device: torch.device) -> None:
+        cam, irnet = self.config.cam, self.config.irnet
+        precisions = {"cam.train": cam.train.precision, "cam.infer": cam.infer.precision}
+        if self.has_irnet:
+            precisions |= {"irnet.train": irnet.train.precision, "irnet.infer": irnet.infer.precision}
+        for key, precision in precisions.items():
+            try:
+                autocast(device, precision)
+            except InputError as error:
+                self.problems.add("precisions", f"{key}.{error}")
+
+    def check_weights(self, index: Index | None) -> None:
+        cam, irnet = self.config.cam, self.config.irnet
+        if cam.trained is None:
+            self.attempt(lambda: pretrained_state(cam.backbone, cam.weights or "none"))
+        elif Path(cam.trained).is_file():
+            self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
+        if not self.has_irnet:
+            return
+        if irnet.trained is None and irnet.weights not in ("cam", cam.weights):
+            self.attempt(lambda: pretrained_state(irnet.backbone, str(irnet.weights)))
+        elif irnet.trained is not None and Path(irnet.trained).is_file():
+            self.attempt(lambda: load_irnet(Path(str(irnet.trained))))
+
+    def check_classes(self, trained: Path, index: Index | None) -> None:
+        load_cam_net(trained)
+        known = read_weights(trained, kind="cam").header.get("classes")
+        if index is not None and known not in (list(index.classes), len(index.classes)):
+            self.problems.add(
+                "classes of weights",
+                f"cam.trained: {trained}: classifies {known}, but the data has the {len(index.classes)} "
+                f"classes {list(index.classes)}; set dataset.classes to those of the file, or train anew",
+            )
+
+    def check_steps(self, index: Index) -> Iterator[str]:
+        config = self.config
+        labelled = sum(1 for entry in index.train if entry.labels)
+        if config.cam.trained is None:
+            yield self.steps("cam.train", config.cam.train, len(index.train), "training images")
+            yield from _padding("cam.train", config.cam.train.crop, config.cam.train.long_side[1])
+        if self.has_irnet and config.irnet.trained is None:
+            yield self.steps("irnet.train", config.irnet.train, labelled, "training images with labels")
+            self.check_crop()
+            sides = [max(entry.height, entry.width) for entry in index.train]
+            longest = min(max(sides, default=0), config.dataset.working_long_side or max(sides, default=0))
+            yield from _padding("irnet.train", config.irnet.train.crop, longest * config.irnet.train.scale[1])
+
+    def steps(self, key: str, settings: CamTrain | IrnetTrain, images: int, what: str) -> str:
+        """Describe a training; a batch larger than the training set is a problem."""
+        if images < settings.batch:
+            self.problems.add(
+                "batches",
+                f"{key}.batch is {settings.batch}, but there are only {images} {what}; set it to {images} or "
+                "less, or add images",
+            )
+        steps = images // settings.batch * settings.epochs
+        return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
+
+    def check_crop(self) -> None:
+        irnet = self.config.irnet
+        least = 4 * (2 * irnet.radius - 2) + 1
+        if irnet.train.crop < least:
+            self.problems.add(
+                "crops",
+                f"irnet.train.crop is {irnet.train.crop}, but irnet.radius {irnet.radius} needs {least} or "
+                "more, so that a pair of pixels fits into it; raise crop or lower radius",
+            )
+
+    def check_disk(self, index: Index) -> str:
+        results = Path(self.config.runtime.results)
+        need, free = resources.disk_bytes(self.config, index), resources.disk_free(results)
+        if need > free:
+            self.problems.add(
+                "disks",
+                f"{results}: a run needs about {_gib(need)}, {_gib(free)} are free; free some, set "
+                "runtime.results to another disk, or label fewer images",
+            )
+        return f"disk: about {_gib(need)} needed below {results}, {_gib(free)} free"
+
+    def check_memory(self, index: Index, device: torch.device) -> str:
+        total = resources.memory_total(device)
+        needs = dict(self.memory_needs(index))
+        for key, need in needs.items():
+            if need > total:
+                remedy = (
+                    "lower its batch or crop" if key.endswith("train") else "set dataset.working_long_side"
+                )
+                self.problems.add(
+                    "memory",
+                    f"{key} needs about {_gib(need)} of memory, {device} has {_gib(total)}; "
+                    f"{remedy}, or take a smaller backbone or another device",
+                )
+        key, need = max(needs.items(), key=lambda item: item[1])
+        return f"memory: about {_gib(need)} needed (by {key}), {device} has {_gib(total)}"
+
+    def memory_needs(self, index: Index) -> Iterator[tuple[str, int]]:
+        cam, irnet = self.config.cam, self.config.irnet
+        entries = [*index.train, *index.label]
+        yield "inference on the largest photo", resources.inference_bytes(self.config, entries)
+        if cam.trained is None:
+            train = cam.train
+            classifier = CamNet(
+                cam.backbone, len(index.classes), freeze=train.freeze, batch_norm=train.batch_norm
+            ).train()
+            yield (
+                "cam.train",
+                resources.training_bytes(
+                    classifier, batch=train.batch, crop=train.crop, precision=train.precision
+                ),
+            )
+        if self.has_irnet and irnet.trained is None:
+            batch, crop = irnet.train.batch, irnet.train.crop
+            heads = resources.training_bytes(
+                IRNet(irnet.backbone).train(), batch=batch, crop=crop, precision=irnet.train.precision
+            )
+            yield "irnet.train", heads + resources.relation_bytes(batch=batch, crop=crop, radius=irnet.radius)
+
+
+def _summary(index: Index) -> Iterator[str]:
+    negatives = sum(1 for entry in index.train if not entry.labels)
+    yield f"training images: {len(index.train)}, {negatives} of them without any class"
+    predicted = sum(1 for entry in index.label if entry.labels is None)
+    note = f", classes of {predicted} predicted by the classifier" if predicted else ""
+    yield f"images to be labelled: {len(index.label)}{note}"
+    yield f"images to be evaluated: {len(index.truth.image_ids) if index.truth else 'none'}"
+    counts = Counter(class_id for entry in index.train for class_id in entry.labels or ())
+    names = ", ".join(f"{name} {counts[class_id]}" for class_id, name in enumerate(index.classes))
+    yield f"classes: {len(index.classes)}, training images of each: {names}"
+
+
+def _padding(key: str, crop: int, longest: float) -> Iterator[str]:
+    if crop >= 2 * longest:
+        share = 1 - (longest / crop) ** 2
+        yield (
+            f"note: {key}.crop {crop} is twice the longest side drawn ({longest:.0f}) or more: {share:.0%} of a crop "
+            "is padding; a smaller crop trains faster"
+        )
+
+
+def _gib(n_bytes: int) -> str:
+    return f"{n_bytes / resources.GIB:.1f} GiB"

@@ -1,0 +1,49 @@
+# Classifier and class activation maps.
+
+
+rule train_cam:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/train_cam/{{unit}}.{{recipe}}.pth",
+    log:
+        f"{RESULTS}/logs/train_cam/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_cam/{{unit}}.{{recipe}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=1,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("train_cam")
+
+
+rule infer_cam:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/infer_cam/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/infer_cam/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/infer_cam/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("infer_cam")

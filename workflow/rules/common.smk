@@ -1,0 +1,97 @@
+# What all rules share. The main process writes the records; everything else here reads records alone.
+import sys
+from pathlib import Path
+from shlex import quote
+
+from snakemake.settings.types import DeploymentMethod
+
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+
+from irnet_pipe.config import parse_runtime
+from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.recipes import RECIPES, read_record, record_path
+
+# With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+PYTHON = "python" if CONDA else quote(sys.executable)
+# From a clone, jobs find the package without its being installed.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{SOURCE}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+
+
+def exit_on_bad_input(error):
+    for problem in error.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(EXIT_INPUT)
+
+
+try:
+    ROOT, RUNTIME = parse_runtime(config)
+except InputError as error:
+    exit_on_bad_input(error)
+
+RESULTS = RUNTIME.results
+OUTPUT = f"{RUNTIME.outputs}/{config.get('run', 'run')}"
+TARGETS = []
+# Recipe of the publication. Only the main process knows it, and only there the rule `publish` runs.
+PUBLICATION = "unknown"
+
+if workflow.is_main_process:
+    from irnet_pipe.config import parse_config
+    from irnet_pipe.workflow import prepare
+
+    try:
+        PUBLICATION = prepare(parse_config(config)).plan.target.recipe
+    except InputError as error:
+        exit_on_bad_input(error)
+    TARGETS = [f"{OUTPUT}/masks.json", f"{OUTPUT}/recipe-{PUBLICATION}.json"]
+
+
+def record(wildcards):
+    return read_record(record_path(Path(RESULTS), wildcards.recipe))
+
+
+def parents(wildcards):
+    """Artifacts that a job reads; none where its own artifact exists, which makes that a leaf of the DAG."""
+    own = record(wildcards)
+    if Path(RESULTS, own.path).exists() and not RUNTIME.whole_graph:
+        return []
+    return [f"{RESULTS}/{parent.path}" for parent in own.parents]
+
+
+def label(wildcards):
+    return record(wildcards).label
+
+
+def stage_command(stage):
+    """Shell command of a stage: the same that a person would type."""
+    options = {
+        "root": ROOT,
+        "workers": RUNTIME.workers,
+        "device": RUNTIME.device,
+        "checkpoint-minutes": RUNTIME.checkpoint_minutes,
+    }
+    fixed = " ".join(f"--{name} {quote(str(value))}" for name, value in options.items())
+    recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
+    return (
+        f"{PYTHON} -m irnet_pipe {stage} --recipe {recipe} --output {{output}}"
+        f" {fixed.replace('{', '{{').replace('}', '}}')} 2>&1 | tee {{log}}"
+    )
+
+
+def published(wildcards):
+    """What a publication copies; none where it is already there."""
+    if all(Path(target).exists() for target in TARGETS) and not RUNTIME.whole_graph:
+        return []
+    publication = read_record(record_path(Path(RESULTS), PUBLICATION))
+    return [f"{RESULTS}/{parent.path}" for parent in publication.parents]
+
+
+def publish_command():
+    recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
+    return f"{PYTHON} -m irnet_pipe.publish --recipe {recipe} --output {OUTPUT} 2>&1 | tee {{log}}"
+
+
+wildcard_constraints:
+    recipe="[0-9a-f]{16}",
+    unit="all|(train|label)-[0-9]+-of-[0-9]+",

@@ -1,0 +1,70 @@
+# From maps to instance masks.
+
+
+rule refine_displacement:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/refine_displacement/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/refine_displacement/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/refine_displacement/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("refine_displacement")
+
+
+rule propagate:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/propagate/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/propagate/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/propagate/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("propagate")
+
+
+rule export_masks:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/export_masks/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/export_masks/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/export_masks/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("export_masks")

@@ -1,0 +1,72 @@
+# IRNet: boundary and displacement heads.
+
+
+rule train_irnet:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/train_irnet/{{unit}}.{{recipe}}.pth",
+    log:
+        f"{RESULTS}/logs/train_irnet/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_irnet/{{unit}}.{{recipe}}.tsv"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=2880,
+        gpu=1,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("train_irnet")
+
+
+rule infer_irnet:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/infer_irnet/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/infer_irnet/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/infer_irnet/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("infer_irnet")
+
+
+rule calibrate_displacement:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/calibrate_displacement/{{unit}}.{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/calibrate_displacement/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/calibrate_displacement/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("calibrate_displacement")

@@ -1,0 +1,24 @@
+# Inter-pixel relations mined from class activation maps.
+
+
+rule mine_relations:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/mine_relations/{{unit}}.{{recipe}}.h5",
+    log:
+        f"{RESULTS}/logs/mine_relations/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/mine_relations/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("mine_relations")

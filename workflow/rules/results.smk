@@ -1,0 +1,91 @@
+# What people open: collected masks, scores, report, and their publication under plain names.
+
+
+rule gather_masks:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/gather_masks/{{unit}}.{{recipe}}.tar",
+    log:
+        f"{RESULTS}/logs/gather_masks/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gather_masks/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("gather_masks")
+
+
+rule evaluate_masks:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/evaluate_masks/{{unit}}.{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate_masks/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_masks/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("evaluate_masks")
+
+
+rule report:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/report/{{unit}}.{{recipe}}.html",
+    log:
+        f"{RESULTS}/logs/report/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/{{unit}}.{{recipe}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    conda:
+        "../../environment.yml"
+    shell:
+        stage_command("report")
+
+
+rule publish:
+    input:
+        published,
+    output:
+        masks=f"{OUTPUT}/masks.json",
+        marker=f"{OUTPUT}/recipe-{PUBLICATION}.json",
+    log:
+        f"{RESULTS}/logs/publish/{PUBLICATION}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/publish/{PUBLICATION}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    message:
+        f"publish to {OUTPUT}"
+    conda:
+        "../../environment.yml"
+    shell:
+        publish_command()
