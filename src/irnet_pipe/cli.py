@@ -53,7 +53,9 @@ def _print(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="irnet-pipe", description="Instance masks from image-level labels (IRNet).")
+    parser = argparse.ArgumentParser(
+        prog="irnet-pipe", description="Instance masks from image-level labels (IRNet)."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for stage, summary in STAGE_VERBS.items():
@@ -63,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         ("validate", _validate, "check config, files, labels, weights, disk and memory"),
     ):
         verb = verbs.add_parser(name, help=summary)
-        verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+        verb.add_argument(
+            "--config", type=Path, nargs="+", required=True, help="YAML files; later ones override"
+        )
         verb.set_defaults(run=run)
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
@@ -72,12 +76,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_stage(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--recipe", type=Path, required=True, help="record of the artifact (results/recipes/*.json)")
+    verb.add_argument(
+        "--recipe", type=Path, required=True, help="record of the artifact (results/recipes/*.json)"
+    )
     verb.add_argument("--output", type=Path, required=True, help="artifact to write")
     verb.add_argument("--root", type=Path, default=Path(), help="folder that photo paths are relative to")
     verb.add_argument("--workers", type=int, default=0, help="processes that load photos")
     verb.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    verb.add_argument("--checkpoint-minutes", type=float, default=5, help="trainers save their state this often")
+    verb.add_argument(
+        "--checkpoint-minutes", type=float, default=5, help="trainers save their state this often"
+    )
     verb.set_defaults(run=_stage)
 
 
@@ -106,7 +114,9 @@ def _index_dataset(options: argparse.Namespace) -> None:
 
     prepared = prepare(load_config(*options.config))
     index = prepared.index
-    _print(f"{len(index.train)} training images, {len(index.label)} to be labelled, {len(index.classes)} classes")
+    _print(
+        f"{len(index.train)} training images, {len(index.label)} to be labelled, {len(index.classes)} classes"
+    )
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -118,7 +128,9 @@ def _validate(options: argparse.Namespace) -> None:
 
 
 def _add_import(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("state_dict", type=Path, help="state dict of the authors' code (res50_cam or res50_irn)")
+    verb.add_argument(
+        "state_dict", type=Path, help="state dict of the authors' code (res50_cam or res50_irn)"
+    )
     verb.add_argument("--output", type=Path, required=True, help="weights file to write (.pth)")
     verb.set_defaults(run=_import_weights)
 
@@ -126,7 +138,8 @@ def _add_import(verb: argparse.ArgumentParser) -> None:
 def _import_weights(options: argparse.Namespace) -> None:
     from irnet_pipe.models.reference import import_weights
 
-    _print(import_weights(options.state_dict, options.output))
+    weights = import_weights(options.state_dict, options.output)
+    _print(f"{options.output}: ready; give it as {weights.kind}.trained")
 
 
 def _add_download(verb: argparse.ArgumentParser) -> None:

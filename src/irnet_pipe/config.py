@@ -91,7 +91,8 @@ class Dataset(Section):
         "the training list alone: classes by the classifier, announced in every output).",
     )
     predict_threshold: Fraction = Field(
-        0.5, description="With missing: predict, the classifier's probability from which a class counts as present."
+        0.5,
+        description="With missing: predict, the classifier's probability from which a class counts as present.",
     )
     working_long_side: Annotated[int | None, BeforeValidator(_none_word), Field(ge=16, le=16384)] = Field(
         512,
@@ -99,7 +100,10 @@ class Dataset(Section):
         "photo's own size. none: no bound.",
     )
     max_pixels: int = Field(
-        64_000_000, ge=256, le=2**31, description="Photos with more pixels are refused: a guard against image bombs."
+        64_000_000,
+        ge=256,
+        le=2**31,
+        description="Photos with more pixels are refused: a guard against image bombs.",
     )
 
 
@@ -127,7 +131,8 @@ class CamTrain(Section):
     )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
     freeze: Literal["layer2", "stem", "none"] = Field(
-        "layer2", description="What keeps its pretrained weights: everything up to layer2, the stem alone, nothing."
+        "layer2",
+        description="What keeps its pretrained weights: everything up to layer2, the stem alone, nothing.",
     )
     batch_norm: Literal["running", "batch"] = Field(
         "running",
@@ -136,7 +141,10 @@ class CamTrain(Section):
     )
     precision: Precision = Field("bf16", description="Autocast precision of the forward and backward pass.")
     threads: int = Field(
-        2, ge=1, le=256, description="Threads of torch on the CPU; another number changes the last bits of gradients."
+        2,
+        ge=1,
+        le=256,
+        description="Threads of torch on the CPU; another number changes the last bits of gradients.",
     )
 
     @model_validator(mode="after")
@@ -149,7 +157,10 @@ class CamInfer(Section):
     """Multi-scale class activation maps."""
 
     scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
-        (1.0, 0.5, 1.5, 2.0), min_length=1, max_length=16, description="Scales of the photo; each with its mirror."
+        (1.0, 0.5, 1.5, 2.0),
+        min_length=1,
+        max_length=16,
+        description="Scales of the photo; each with its mirror.",
     )
     precision: Precision = Field("bf16", description="Autocast precision of the forward pass.")
 
@@ -191,16 +202,24 @@ class Crf(Section):
     gt_prob: float = Field(0.7, gt=0, lt=1, description="Probability given to a pixel's own label.")
     gaussian_sxy: float = Field(3, gt=0, le=1000, description="Width of the Gaussian kernel (pixels).")
     gaussian_compat: float = Field(3, ge=0, le=1000, description="Weight of the Gaussian kernel.")
-    bilateral_sxy: float = Field(50, gt=0, le=1000, description="Width of the bilateral kernel in space (pixels).")
-    bilateral_srgb: float = Field(5, gt=0, le=255, description="Width of the bilateral kernel in colour (of 255).")
+    bilateral_sxy: float = Field(
+        50, gt=0, le=1000, description="Width of the bilateral kernel in space (pixels)."
+    )
+    bilateral_srgb: float = Field(
+        5, gt=0, le=255, description="Width of the bilateral kernel in colour (of 255)."
+    )
     bilateral_compat: float = Field(10, ge=0, le=1000, description="Weight of the bilateral kernel.")
 
 
 class Relations(Section):
     """Confident labels, from which inter-pixel relations are mined (METHOD 3)."""
 
-    fg_threshold: Fraction = Field(0.30, description="CAM score above which a pixel may be confident foreground.")
-    bg_threshold: Fraction = Field(0.05, description="CAM score below which a pixel may be confident background.")
+    fg_threshold: Fraction = Field(
+        0.30, description="CAM score above which a pixel may be confident foreground."
+    )
+    bg_threshold: Fraction = Field(
+        0.05, description="CAM score below which a pixel may be confident background."
+    )
     crf: Crf = Field(default_factory=Crf, description="CRF.")
 
     @model_validator(mode="after")
@@ -219,9 +238,13 @@ class IrnetTrain(Section):
     epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images that have labels.")
     batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
     crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
-    scale: tuple[float, float] = Field((0.5, 1.5), description="Random scale of the photo, uniform in this range.")
+    scale: tuple[float, float] = Field(
+        (0.5, 1.5), description="Random scale of the photo, uniform in this range."
+    )
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
-    schedule: Literal["polynomial", "one_cycle"] = Field("polynomial", description="Learning rate, as cam.train.")
+    schedule: Literal["polynomial", "one_cycle"] = Field(
+        "polynomial", description="Learning rate, as cam.train."
+    )
     lr_boundary: float = Field(0.1, gt=0, le=100, description="Learning rate of the boundary head.")
     lr_displacement: float = Field(1.0, gt=0, le=100, description="Learning rate of the displacement head.")
     momentum: float = Field(1e-4, ge=0, lt=1, description="Momentum of SGD; see cam.train.momentum.")
@@ -261,7 +284,9 @@ class Irnet(Section):
     trained: OptionalText = Field(
         None, description="A weights file of ours or of import-weights that takes the place of training."
     )
-    radius: int = Field(10, ge=2, le=32, description="Pairs of pixels nearer than this (strides of 4) are related.")
+    radius: int = Field(
+        10, ge=2, le=32, description="Pairs of pixels nearer than this (strides of 4) are related."
+    )
     train: IrnetTrain = Field(default_factory=IrnetTrain, description="Training.")
     infer: IrnetInfer = Field(default_factory=IrnetInfer, description="Inference.")
 
@@ -354,7 +379,9 @@ class Runtime(Section):
     outputs: str = runtime("outputs", "Folder of what people open: outputs/<run>/.")
     workers: int = runtime(2, "Processes that load photos for training.", ge=0, le=256)
     device: str = runtime("auto", "auto, cpu, cuda or cuda:N.", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    checkpoint_minutes: float = runtime(5, "Training is saved this often, and after each epoch.", gt=0, le=1440)
+    checkpoint_minutes: float = runtime(
+        5, "Training is saved this often, and after each epoch.", gt=0, le=1440
+    )
     whole_graph: bool = runtime(False, "Full graph for --report, --dag and --summary; never for a run.")
 
 
@@ -439,7 +466,9 @@ def load_config(*paths: Path) -> Config:
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a config file") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); give the path of a config file"
+            ) from None
         except yaml.YAMLError as error:
             raise InputError(f"{path}: not valid YAML: {error}; mend the file at the place named") from None
         if loaded is not None and not isinstance(loaded, dict):

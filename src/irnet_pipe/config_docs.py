@@ -56,7 +56,9 @@ def _yaml_lines(model: type[BaseModel], depth: int) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     if value is None:
         return "none"
-    text = yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=1000)
+    text = yaml.safe_dump(
+        list(value) if isinstance(value, tuple) else value, default_flow_style=True, width=1000
+    )
     return text.removesuffix("\n").removesuffix("...").strip()
 
 

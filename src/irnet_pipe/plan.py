@@ -7,6 +7,7 @@ is its recipe; so nothing stale can be used, and configs share what they share.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,9 @@ from functools import cached_property
 from typing import Any
 
 from irnet_pipe.config import Config, config_value
-from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, list_digest
+from irnet_pipe.data.image_list import LIST_NAME, ImageEntry, canonical_json, digest_text, list_digest
 from irnet_pipe.index import Index
+from irnet_pipe.recipes import INDEX, Parent, Record
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,14 @@ STAGES: dict[str, Stage] = {
     "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
         1,
-        ("seed", "irnet.backbone", "irnet.weights", "irnet.radius", "irnet.train", "dataset.working_long_side"),
+        (
+            "seed",
+            "irnet.backbone",
+            "irnet.weights",
+            "irnet.radius",
+            "irnet.train",
+            "dataset.working_long_side",
+        ),
         "pth",
     ),
     "infer_irnet": Stage(1, ("irnet.infer", "dataset.working_long_side")),
@@ -90,6 +99,22 @@ class Artifact:
     def path(self) -> str:
         """Path below the results folder."""
         return f"{self.stage}/{self.unit}.{self.recipe}.{STAGES[self.stage].ext}"
+
+    @property
+    def record(self) -> Record:
+        """What the stage is told."""
+        return Record(
+            recipe=self.recipe,
+            stage=self.stage,
+            version=STAGES[self.stage].version,
+            unit=self.unit,
+            label=self.label,
+            path=self.path,
+            spec=json.loads(self.spec),
+            parents=tuple(Parent(p.stage, p.unit, p.recipe, p.path) for p in self.parents),
+            images=tuple(f"{INDEX}/{digest}/{LIST_NAME}" for digest in self.images),
+            files=dict(self.files),
+        )
 
 
 @dataclass(frozen=True)
@@ -196,15 +221,27 @@ class _Planner:
             )
         )
 
+    def sharded(self, stage: str, unit: Unit, parents: Iterable[Artifact], **facts: Any) -> Artifact:
+        """An artifact of the images of one shard."""
+        return self.add(stage, unit.name, parents, images=[unit], list=unit.digest, **facts)
+
     def put(self, artifact: Artifact) -> Artifact:
         return self.artifacts.setdefault(artifact.recipe, artifact)
 
     def plan(self) -> Plan:
         cams = self.cams()
-        masks = {variant: self.masks(variant, cams) for variant in self.config.export.variants}
-        images = {"images": self.labelled}
+        masks: dict[str, list[Artifact]] = {
+            variant: self.masks(variant, cams) for variant in self.config.export.variants
+        }
         gathered = [
-            self.add("gather_masks", "all", parents, variant=variant, classes=self.index.classes, **images)
+            self.add(
+                "gather_masks",
+                "all",
+                parents,
+                images=self.labelled,
+                variant=variant,
+                classes=self.index.classes,
+            )
             for variant, parents in masks.items()
         ]
         results = [*gathered, *self.evaluation(cams, masks), *self.report(masks)]
@@ -216,10 +253,7 @@ class _Planner:
         self.train_cam = self.trainer("train_cam", ())
         training = {unit.name: unit for unit in self.train}
         units = training | {unit.name: unit for unit in self.labelled if unit.name not in training}
-        return {
-            name: self.add("infer_cam", name, [self.train_cam], images=[unit], list=unit.digest)
-            for name, unit in units.items()
-        }
+        return {name: self.sharded("infer_cam", unit, [self.train_cam]) for name, unit in units.items()}
 
     def trainer(self, stage: str, parents: Iterable[Artifact]) -> Artifact:
         """A trainer, or the weights file that takes its place."""
@@ -251,42 +285,27 @@ class _Planner:
         if "irnet.trained" not in self.index.files:
             parents = [self.train_cam] if config.irnet.weights == "cam" else []
             cams = self.artifacts_of("infer_cam")
-            parents += [
-                self.add("mine_relations", unit.name, [cams[unit.name]], images=[unit], list=unit.digest)
-                for unit in self.train
-            ]
+            parents += [self.sharded("mine_relations", unit, [cams[unit.name]]) for unit in self.train]
         irnet = self.trainer("train_irnet", parents)
-        return {
-            name: self.add("infer_irnet", name, [irnet], images=[units[name]], list=units[name].digest)
-            for name in sorted(units)
-        }
+        return {name: self.sharded("infer_irnet", units[name], [irnet]) for name in sorted(units)}
 
     @cached_property
     def propagated(self) -> dict[str, Artifact]:
-        """propagate of every unit to be labelled."""
+        """Propagate of every unit to be labelled."""
         maps, cams = self.irnet_maps, self.artifacts_of("infer_cam")
         mean = self.add("calibrate_displacement", "all", [maps[unit.name] for unit in self.train])
         propagated = {}
         for unit in self.labelled:
-            own = {"images": [unit], "list": unit.digest}
-            instances = self.add("refine_displacement", unit.name, [maps[unit.name], mean], **own)
+            instances = self.sharded("refine_displacement", unit, [maps[unit.name], mean])
             parents = [cams[unit.name], maps[unit.name], instances]
-            propagated[unit.name] = self.add("propagate", unit.name, parents, **own)
+            propagated[unit.name] = self.sharded("propagate", unit, parents)
         return propagated
 
     def masks(self, variant: str, cams: dict[str, Artifact]) -> list[Artifact]:
         """export_masks of every unit to be labelled."""
         source = cams if variant == "cam" else self.propagated
         return [
-            self.add(
-                "export_masks",
-                unit.name,
-                [source[unit.name]],
-                images=[unit],
-                list=unit.digest,
-                variant=variant,
-            )
-            for unit in self.labelled
+            self.sharded("export_masks", unit, [source[unit.name]], variant=variant) for unit in self.labelled
         ]
 
     def evaluation(self, cams: dict[str, Artifact], masks: dict[str, list[Artifact]]) -> list[Artifact]:
@@ -307,10 +326,16 @@ class _Planner:
             if artifact.unit == "all" or artifact.unit in units
             if artifact.stage != "gather_masks"
         ]
-        facts: dict[str, Any] = {"classes": self.index.classes, "variants": list(masks), "shown": sorted(chosen)}
+        facts: dict[str, Any] = {
+            "classes": self.index.classes,
+            "variants": list(masks),
+            "shown": sorted(chosen),
+        }
         if self.index.truth is not None:
             facts["truth"] = self.index.truth.digest
-        return [self.add("report", "all", shown, images=[u for u in self.labelled if u.name in units], **facts)]
+        return [
+            self.add("report", "all", shown, images=[u for u in self.labelled if u.name in units], **facts)
+        ]
 
     def artifacts_of(self, stage: str) -> dict[str, Artifact]:
         return {artifact.unit: artifact for artifact in self.artifacts.values() if artifact.stage == stage}

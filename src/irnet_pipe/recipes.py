@@ -7,14 +7,11 @@ nor pydantic; editing the config never breaks a queued job.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from irnet_pipe.errors import InputError
-
-if TYPE_CHECKING:
-    from irnet_pipe.plan import Artifact
 
 RECIPES = "recipes"
 INDEX = "index"
@@ -64,29 +61,13 @@ def record_path(results: Path, recipe: str) -> Path:
     return results / RECIPES / f"{recipe}.json"
 
 
-def write_record(results: Path, artifact: Artifact) -> None:
-    """Write the record of an artifact.
+def write_record(results: Path, record: Record) -> None:
+    """Write a record.
 
     What is hashed cannot differ under one recipe; label and places of files may, and the newest counts.
     """
-    from irnet_pipe.plan import STAGES
-
-    value = {
-        "recipe": artifact.recipe,
-        "stage": artifact.stage,
-        "version": STAGES[artifact.stage].version,
-        "unit": artifact.unit,
-        "label": artifact.label,
-        "path": artifact.path,
-        "spec": json.loads(artifact.spec),
-        "parents": [
-            {"stage": p.stage, "unit": p.unit, "recipe": p.recipe, "path": p.path} for p in artifact.parents
-        ],
-        "images": [f"{INDEX}/{digest}/images.json" for digest in artifact.images],
-        "files": dict(artifact.files),
-    }
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    path = record_path(results, artifact.recipe)
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    path = record_path(results, record.recipe)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,4 +89,6 @@ def read_record(path: Path) -> Record:
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; a dry run (`snakemake -n`) writes the recipes") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a recipe of this version ({error}); a dry run writes it anew") from None
+        raise InputError(
+            f"{path}: not a recipe of this version ({error}); a dry run writes it anew"
+        ) from None

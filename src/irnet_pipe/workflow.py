@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irnet_pipe.config import Config
+from irnet_pipe.data.image_list import write_list
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.plan import Plan, image_lists, make_plan
 from irnet_pipe.recipes import INDEX, write_record
-from irnet_pipe.data.image_list import write_list
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ def prepare(config: Config) -> Prepared:
     for entries in image_lists(config, index):
         write_list(results / INDEX, entries)
     for artifact in plan.artifacts:
-        write_record(results, artifact)
+        write_record(results, artifact.record)
     return Prepared(config, index, plan)

@@ -57,7 +57,9 @@ def test_constants_reach_the_crf():
     crf = DenseCRF(image, **constants)
     fg, bg = (crf.infer(labels, n_labels=3, gt_prob=0.6, iterations=2) for labels in cut)
     expected = torch.where(fg > 0, fg, torch.where(bg == 0, 0, 255))
-    label = confident_labels(image, cam, fg_threshold=0.5, bg_threshold=0.2, gt_prob=0.6, iterations=2, **constants)
+    label = confident_labels(
+        image, cam, fg_threshold=0.5, bg_threshold=0.2, gt_prob=0.6, iterations=2, **constants
+    )
     assert torch.equal(label, expected.to(torch.uint8))
 
 

@@ -13,5 +13,7 @@ def read_class_maps(source: Source, image_id: str) -> tuple[NDArray[np.int32], l
     class_id = source.read(image_id, "class_id")
     if not len(class_id):
         return class_id, []
-    scales = [name for name in source.names(image_id) if name.startswith("map_") and not name.endswith("_peak")]
+    scales = [
+        name for name in source.names(image_id) if name.startswith("map_") and not name.endswith("_peak")
+    ]
     return class_id, [unpack_maps(source, image_id, f"map_{number}") for number in range(len(scales))]

@@ -93,7 +93,9 @@ class ArtifactWriter:
             attributes: stored on the image's group, for example axes and strides.
         """
         if self._images and image_id <= self._images[-1][0]:
-            raise ValueError(f"image_id {image_id!r} comes after {self._images[-1][0]!r}; add images in order")
+            raise ValueError(
+                f"image_id {image_id!r} comes after {self._images[-1][0]!r}; add images in order"
+            )
         self._images.append((image_id, size))
         group = self._root.create_group(_group_name(image_id), track_order=True)
         for name, array in arrays.items():
@@ -189,7 +191,9 @@ class ArtifactReader:
                     f"{__version__} reads; update irnet_pipe, or delete the file and run snakemake again"
                 )
         if attributes["kind"] != kind:
-            raise ArtifactError(f"{self.path}: holds kind {attributes['kind']!r}, expected {kind!r}; give another file")
+            raise ArtifactError(
+                f"{self.path}: holds kind {attributes['kind']!r}, expected {kind!r}; give another file"
+            )
 
     def _read_index(self) -> dict[str, ImageSize]:
         index = self._file["index"]
@@ -223,10 +227,14 @@ class ArtifactReader:
         try:
             array: NDArray[Any] = self._file[key][()]
         except KeyError:
-            raise ArtifactError(f"{self.path}: has no {name!r} of image {image_id!r} ({key}); delete it and run "
-                                "snakemake again") from None
+            raise ArtifactError(
+                f"{self.path}: has no {name!r} of image {image_id!r} ({key}); delete it and run "
+                "snakemake again"
+            ) from None
         except OSError as error:
-            raise ArtifactError(f"{self.path}: {key} is damaged ({error}); delete it and run snakemake again") from None
+            raise ArtifactError(
+                f"{self.path}: {key} is damaged ({error}); delete it and run snakemake again"
+            ) from None
         return array
 
     def names(self, image_id: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The demo's data set: seeded toy scenes with image-level labels, and ground truth for evaluation.
 
-Laid out like a PASCAL VOC folder, with `image_labels.csv` in place of the XML files. Image i depends on (seed, i, size)
-alone, so a larger set begins with the images of a smaller one.
+Laid out like a PASCAL VOC folder, with `image_labels.csv` in place of the XML files. Image i depends on
+(seed, i, size) alone, so a larger set begins with the images of a smaller one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,20 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from irnet_pipe.data.synthetic_shapes import KINDS, BoolArray, FloatArray, Placement, paint_background, paint_object, smooth_field
+from irnet_pipe.data.synthetic_shapes import (
+    KINDS,
+    BoolArray,
+    FloatArray,
+    Placement,
+    paint_background,
+    paint_object,
+    smooth_field,
+)
 from irnet_pipe.errors import InputError
+from irnet_pipe.export.voc import encode_png
 
 CLASS_NAMES = tuple(kind.name for kind in KINDS)
+MIN_SIZE = 48
 NEGATIVE_EVERY = 10  # one image in ten shows no object
 LARGEST_OBJECT = 0.28  # geometric mean of the half-axes, as a share of `size`
 SIZE_RATIO = 4.0  # largest by smallest object in length: two octaves
@@ -44,7 +54,45 @@ class Scene:
     @property
     def label_map(self) -> npt.NDArray[np.uint8]:
         """(H,W) uint8: 0 background, class_id + 1."""
-        return np.array([0, *(class_id + 1 for class_id in self.class_ids)], dtype=np.uint8)[self.instance_map]
+        return np.array([0, *(class_id + 1 for class_id in self.class_ids)], dtype=np.uint8)[
+            self.instance_map
+        ]
+
+
+def generate(folder: Path, *, seed: int, images: int = 320, size: int = 160) -> None:
+    """Writes a data set; the same arguments give the same bytes.
+
+    JPEGImages/*.jpg, SegmentationClass/*.png and SegmentationObject/*.png (VOC palette), ImageSets/train.txt, and
+    image_labels.csv (columns image_id and labels, the latter joined by ';' and empty where there is no object).
+
+    Args:
+        folder: made if it does not exist.
+        seed: of all randomness, not negative.
+        images: how many, from 1.
+        size: mean side of a photo in pixels, from 48.
+
+    Raises:
+        InputError: a value out of its bounds, or a folder that holds files already.
+    """
+    for name, value, bound in (("seed", seed, 0), ("images", images, 1), ("size", size, MIN_SIZE)):
+        if value < bound:
+            raise InputError(f"{name} is {value}; give {bound} or more")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and is no empty folder; name another one, or delete it")
+    names = ("JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets")
+    photos, classes, objects, lists = (folder / name for name in names)
+    for path in (photos, classes, objects, lists):
+        path.mkdir(parents=True)
+    rows = []
+    for index in range(images):
+        scene, image_id = make_scene(index, seed=seed, size=size), f"scene_{index:05d}"
+        Image.fromarray(scene.image).save(photos / f"{image_id}.jpg", quality=95, subsampling=0)
+        (classes / f"{image_id}.png").write_bytes(encode_png(scene.label_map))
+        (objects / f"{image_id}.png").write_bytes(encode_png(scene.instance_map))
+        rows.append((image_id, ";".join(CLASS_NAMES[class_id] for class_id in sorted(set(scene.class_ids)))))
+    (lists / "train.txt").write_text("".join(f"{image_id}\n" for image_id, _ in rows), encoding="utf-8")
+    with (folder / "image_labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("image_id", "labels"), *rows])
 
 
 def make_scene(index: int, *, seed: int, size: int = 160) -> Scene:
@@ -66,7 +114,7 @@ def make_scene(index: int, *, seed: int, size: int = 160) -> Scene:
 def _arrange(
     height: int, width: int, *, size: int, rng: np.random.Generator
 ) -> tuple[list[Placement], npt.NDArray[np.uint8]]:
-    """Places one to three objects of each of one or two classes; later objects lie in front of earlier ones."""
+    """Places one to three objects of one or two classes each; later objects lie in front."""
     placements: list[Placement] = []
     areas: list[int] = []
     instance_map = np.zeros((height, width), dtype=np.uint8)
@@ -79,7 +127,9 @@ def _arrange(
                 placement = _propose(int(class_id), height, width, size=size, near=near, rng=rng)
                 mask = placement.body_distance(height, width) < 1.0
                 full_area = np.pi * np.prod(placement.half_axes)
-                if mask.sum() < LEAST_INSIDE * full_area or not _fits(mask, instance_map, areas, sibling=sibling):
+                if mask.sum() < LEAST_INSIDE * full_area or not _fits(
+                    mask, instance_map, areas, sibling=sibling
+                ):
                     continue
                 placements.append(placement)
                 areas.append(int(mask.sum()))
@@ -114,12 +164,12 @@ def _propose(
 def _fits(
     mask: BoolArray, instance_map: npt.NDArray[np.uint8], areas: list[int], *, sibling: int | None
 ) -> bool:
-    """Whether an object leaves the others visible and touches its sibling, or nothing if it has none."""
+    """Whether an object leaves the others visible and touches its sibling (if any), else nothing."""
     visible = np.bincount(instance_map[~mask], minlength=len(areas) + 1)[1:]
     if (visible < LEAST_VISIBLE * np.array(areas)).any():
         return False
     met = np.unique(instance_map[ndimage.binary_dilation(mask)])
-    return sibling is None and not met.any() or sibling is not None and sibling + 1 in met
+    return sibling + 1 in met if sibling is not None else not met.any()
 
 
 def _photograph(canvas: FloatArray, *, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

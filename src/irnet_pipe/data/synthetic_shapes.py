@@ -1,7 +1,7 @@
 """Toy objects and backgrounds of the synthetic data set: where an object lies, and what it looks like.
 
-An object is a plain body in a colour that hints at its class, and on one end of it a part whose pattern tells the
-class for certain. A classifier needs the part alone, so its activation maps leave most of the body uncovered.
+An object is a plain body in a colour that hints at its class, and on one end of it a part whose pattern tells
+the class for certain. A classifier needs the part alone, so its activation maps leave most of the body uncovered.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ BoolArray = npt.NDArray[np.bool_]
 Pattern = Callable[[FloatArray, FloatArray], FloatArray]
 
 
+def _float32(values: npt.ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float32)
+
+
 def _stripes(u: FloatArray, v: FloatArray) -> FloatArray:
-    return np.sin(9.0 * u)
+    return _float32(np.sin(9.0 * u))
 
 
 def _checks(u: FloatArray, v: FloatArray) -> FloatArray:
-    return np.sin(7.5 * u) * np.sin(7.5 * v) * 1.6
+    return _float32(np.sin(7.5 * u) * np.sin(7.5 * v) * 1.6)
 
 
 def _rings(u: FloatArray, v: FloatArray) -> FloatArray:
-    return np.sin(11.0 * np.hypot(u, v) + 1.0)
+    return _float32(np.sin(11.0 * np.hypot(u, v) + 1.0))
 
 
 def _dots(u: FloatArray, v: FloatArray) -> FloatArray:
-    return np.cos(8.0 * u) + np.cos(8.0 * v) - 0.6
+    return _float32(np.cos(8.0 * u) + np.cos(8.0 * v) - 0.6)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,14 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an object lies: its class, centre (y, x), half-axes (long, short) in pixels, and angle in radians."""
+    """Where an object lies.
+
+    Attributes:
+        class_id: its class.
+        centre: (y, x) in pixels.
+        half_axes: (long, short) in pixels.
+        angle: of the long axis, in radians from +x to +y; the part lies at its positive end.
+    """
 
     class_id: int
     centre: tuple[float, float]
@@ -76,10 +87,12 @@ class Placement:
     angle: float
 
     def reach(self, direction: float) -> float:
-        """Distance in pixels from the centre to the outline (taper left out) in a direction (radians, from +x)."""
+        """Pixels from the centre to the outline, taper left out, in a direction (radians from +x to +y)."""
         kind = KINDS[self.class_id]
         along, across = np.cos(direction - self.angle), np.sin(direction - self.angle)
-        norm = abs(along / self.half_axes[0]) ** kind.exponent + abs(across / self.half_axes[1]) ** kind.exponent
+        norm = (
+            abs(along / self.half_axes[0]) ** kind.exponent + abs(across / self.half_axes[1]) ** kind.exponent
+        )
         return float(norm ** (-1.0 / kind.exponent))
 
     def body_coordinates(self, height: int, width: int) -> tuple[FloatArray, FloatArray]:
@@ -90,25 +103,25 @@ class Placement:
         u = (cos * x + sin * y) / np.float32(self.half_axes[0])
         v = (cos * y - sin * x) / np.float32(self.half_axes[1])
         taper = np.float32(KINDS[self.class_id].taper)
-        return u, v / (1.0 + taper * np.clip(u, -1.0, 1.0))
+        return _float32(u), _float32(v / (1.0 + taper * np.clip(u, -1.0, 1.0)))
 
     def body_distance(self, height: int, width: int) -> FloatArray:
         """(H,W) float32: 0 at the centre, 1 on the outline, more outside."""
         u, v = self.body_coordinates(height, width)
         exponent = np.float32(KINDS[self.class_id].exponent)
-        return np.asarray(np.abs(u) ** exponent + np.abs(v) ** exponent, dtype=np.float32)
+        return _float32(np.abs(u) ** exponent + np.abs(v) ** exponent)
 
 
 def smooth_field(rng: np.random.Generator, height: int, width: int, *, cell: float) -> FloatArray:
     """(H,W) float32 noise of about unit deviation that varies over `cell` pixels."""
     rows, columns = max(2, round(height / cell) + 2), max(2, round(width / cell) + 2)
     coarse = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+    return _float32(coarse.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def colour(hue: float, saturation: float, value: float) -> FloatArray:
     """(3,) float32 RGB in [0, 1]; the hue wraps around."""
-    return np.asarray(colorsys.hsv_to_rgb(hue % 1.0, saturation, value), dtype=np.float32)
+    return _float32(colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
 
 
 def paint_object(
@@ -127,7 +140,10 @@ def paint_object(
 
     # the part sits at the wide end of the body, wholly inside of it
     radius = rng.uniform(0.34, 0.42)
-    part_u, part_v = (u - (0.9 - radius)) / radius, v / (radius * placement.half_axes[0] / placement.half_axes[1])
+    part_u, part_v = (
+        (u - (0.9 - radius)) / radius,
+        v / (radius * placement.half_axes[0] / placement.half_axes[1]),
+    )
     bright = colour(kind.part_hue + rng.normal(0.0, 0.03), rng.uniform(0.4, 0.7), 0.95)
     dark = colour(rng.uniform(), 0.4, rng.uniform(0.08, 0.2))
     blend = np.clip(0.5 + 1.5 * kind.pattern(part_u, part_v), 0.0, 1.0)[..., None]
@@ -137,7 +153,7 @@ def paint_object(
 
 
 def paint_background(canvas: FloatArray, *, rng: np.random.Generator) -> None:
-    """Fills `canvas` (H,W,3) in place with a smooth colour, texture, and clutter of bars, blobs and stripes."""
+    """Fills `canvas` (H,W,3) in place with a smooth colour, texture, and clutter of bars and blobs."""
     height, width, _ = canvas.shape
     base = colour(rng.uniform(), rng.uniform(0.05, 0.3), rng.uniform(0.35, 0.8))
     for channel in range(3):

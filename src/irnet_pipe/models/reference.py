@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from irnet_pipe.artifacts.weights import first_mismatch
+from irnet_pipe.artifacts.weights import first_mismatch, read_state_dict, write_weights
 from irnet_pipe.errors import InputError
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.irnet import IRNet
@@ -97,3 +98,21 @@ def _rename(
 def _reference_key(key: str) -> str:
     module = next(module for module in _MODULES if key.startswith(f"{module}."))
     return _MODULES[module] + key.removeprefix(module)
+
+
+def import_weights(source: Path, output: Path) -> ReferenceWeights:
+    """Turn a state dict of the reference into a weights file of ours.
+
+    Args:
+        source: what the reference saved (`res50_cam.pth`, `res50_irn.pth`).
+        output: weights file to write, for cam.trained or irnet.trained.
+
+    Raises:
+        InputError: not a state dict of the reference.
+    """
+    weights = from_reference(read_state_dict(source), source=source)
+    header: dict[str, Any] = {"kind": weights.kind, "backbone": BACKBONE, "imported-from": source.name}
+    if weights.n_classes is not None:
+        header["classes"] = weights.n_classes
+    write_weights(output, header=header, state_dict=weights.state_dict, history={})
+    return weights

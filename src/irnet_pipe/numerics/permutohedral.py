@@ -1,9 +1,9 @@
 """The permutohedral lattice: Gaussian filtering of scattered points in a few dimensions (Adams et al. 2010).
 
-A point of d-dimensional feature space lies in one simplex of the lattice, between d + 1 vertices. To filter,
-values are splatted to the vertices by barycentric weights, blurred by (½, 1, ½) along each of the d + 1 axes of
-the lattice, and sliced back by the same weights. Only vertices that a point touches exist; where there is none,
-the blur reads zero.
+A point of d-dimensional feature space lies in one simplex of the lattice, between d + 1 vertices. To filter
+values, they are splatted to the vertices by barycentric weights, blurred by (½, 1, ½) along each of the
+lattice's d + 1 axes, and sliced back by the same weights. Only vertices that a point touches exist; where there
+is none, the blur reads zero.
 """
 
 import math
@@ -11,17 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import config, njit
+from numba import njit
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.int64]
-
-LANES = 4
-"""Values are filtered in groups of so many, side by side in memory."""
-
-# lets LLVM keep a group in one vector register
-config.SLP_VECTORIZE = 1
 
 _EMPTY = -1
 _HASH_FACTOR = -7046029254386353131  # 2^64 / golden ratio, as a signed integer
@@ -32,11 +26,11 @@ class Lattice(NamedTuple):
     """The V vertices around N points in d dimensions.
 
     Attributes:
-        scale: d factors from features to the coordinates of the lattice; the length of this tuple tells compiled
-            code d, which so unrolls its loops over the corners of a simplex.
+        scale: d factors from features to the coordinates of the lattice. The length of this tuple tells
+            compiled code d, so that it unrolls its loops over the corners of a simplex.
         vertex: (N, d + 1) uint32, the vertices of each point's simplex.
         weight: (N, d + 1) float32, its barycentric coordinates, which sum to 1.
-        chains: (d + 1, V) uint32. Row j lists all vertices so that neighbours along axis j follow each other:
+        chains: (d + 1, V) uint32. Row j lists all vertices, neighbours along axis j one after the other:
             2·vertex + 1 if the next entry is this one's neighbour, 2·vertex if the chain ends here.
     """
 
@@ -44,11 +38,6 @@ class Lattice(NamedTuple):
     vertex: Ids
     weight: Floats
     chains: Ids
-
-    @property
-    def n_vertices(self) -> int:
-        """V, the number of vertices."""
-        return self.chains.shape[1]
 
 
 def build_lattice(features: Floats) -> Lattice:
@@ -67,7 +56,7 @@ def build_lattice(features: Floats) -> Lattice:
     # Adams et al. 2010, p. 5-6: the diagonal of E, times the blur's own standard deviation
     deviation = np.float32(math.sqrt(2 / 3) * (d + 1))
     scale = tuple(np.float32(deviation / math.sqrt((i + 1) * (i + 2))) for i in range(d))
-    stride, step = _key_digits(_reach(features) * np.array(scale, np.float64))
+    stride, step = _key_digits(np.multiply(_reach(features), scale, dtype=np.float64))
     vertex, weight, keys, table = _locate(features, scale, stride, step)
     return Lattice(scale, vertex, weight, _chain(keys, table, step))
 
@@ -75,8 +64,8 @@ def build_lattice(features: Floats) -> Lattice:
 def _key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
     """How vertices are numbered: the value of each digit of a key, and what a step along each axis adds to it.
 
-    A key holds the first d coordinates as digits around zero; the last one is minus their sum. A step along axis
-    j adds 1 to every coordinate but the j-th, which loses d.
+    A key holds the first d coordinates as digits around zero; the last one is minus their sum. A step along
+    axis j adds 1 to every coordinate but the j-th, which loses d.
     """
     d = len(extent)
     # the largest coordinate of a point, and room for the way to a vertex and on to the vertex' neighbour
@@ -84,14 +73,16 @@ def _key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
     bound = math.ceil(largest) + 2 * (d + 1)
     radix = 2 * bound + 1
     if radix**d >= 2**63:
-        raise ValueError(f"features span {bound} lattice units, at most {int(2 ** (63 / d)) // 2} in {d} dimensions")
+        raise ValueError(
+            f"features span {bound} lattice units, at most {int(2 ** (63 / d)) // 2} in {d} dimensions"
+        )
     stride = [radix**i for i in range(d)]
     step = [sum(stride) - (d + 1) * s for s in [*stride, 0]]
     return np.array(stride, np.int64), np.array(step, np.int64)
 
 
 @njit(cache=True, nogil=True)
-def _reach(features):  # type: ignore[no-untyped-def]
+def _reach(features: Floats) -> Floats:
     """The largest absolute value of every feature."""
     reach = np.zeros(features.shape[1], np.float32)
     for p in range(features.shape[0]):
@@ -101,7 +92,7 @@ def _reach(features):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _slot(table, key):  # type: ignore[no-untyped-def]
+def _slot(table: Keys, key: int) -> int:
     """The row of a (size, 2) table of keys and ids that holds the key, or the empty one where it belongs."""
     last = len(table) - 1
     slot = ((key * _HASH_FACTOR) >> 32) & last
@@ -111,7 +102,7 @@ def _slot(table, key):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _grow(keys, table):  # type: ignore[no-untyped-def]
+def _grow(keys: Keys, table: Keys) -> tuple[Keys, Keys]:
     """A table of twice the size with room for twice the keys."""
     more_keys = np.empty(len(table), np.int64)
     more_keys[: len(keys)] = keys
@@ -124,11 +115,20 @@ def _grow(keys, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _enclose(feature, scale, barycentric, axis_of_rank, elevated, nearest, rank):  # type: ignore[no-untyped-def]
-    """Find the simplex around a point (Adams et al. 2010, p. 5-10); the last five arguments are written.
+def _enclose(
+    feature: Floats,
+    scale: tuple[np.float32, ...],
+    barycentric: Floats,
+    axis_of_rank: Keys,
+    elevated: Floats,
+    nearest: Floats,
+    rank: Keys,
+) -> None:
+    """Find the simplex around a point (Adams et al. 2010, p. 5-10); writes all arguments but the first two.
 
-    Returns `nearest`, a vertex whose coordinates are multiples of d + 1, the others follow from it by steps along
-    the axes of rank d, d-1, ... 1.
+    `nearest` becomes the corner whose coordinates are multiples of d + 1. One step from there along the axis
+    of rank d leads to the second corner, one more along that of rank d − 1 to the third, and so on;
+    `barycentric` holds their weights.
     """
     d = len(scale)
     inverse = np.float32(1) / np.float32(d + 1)
@@ -165,7 +165,9 @@ def _enclose(feature, scale, barycentric, axis_of_rank, elevated, nearest, rank)
 
 
 @njit(cache=True, nogil=True)
-def _locate(features, scale, stride, step):  # type: ignore[no-untyped-def]
+def _locate(
+    features: Floats, scale: tuple[np.float32, ...], stride: Keys, step: Keys
+) -> tuple[Ids, Floats, Keys, Keys]:
     """Vertices and weights of every point, the keys of all vertices, and the hash table that finds them."""
     d = len(scale)
     n = len(features)
@@ -203,7 +205,7 @@ def _locate(features, scale, stride, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _chain(keys, table, step):  # type: ignore[no-untyped-def]
+def _chain(keys: Keys, table: Keys, step: Keys) -> Ids:
     """Order the vertices along each axis (see `Lattice.chains`)."""
     n = len(keys)
     chains = np.empty((len(step), n), np.uint32)
@@ -226,44 +228,3 @@ def _chain(keys, table, step):  # type: ignore[no-untyped-def]
                 place += 1
                 vertex = following
     return chains
-
-
-@njit(cache=True, nogil=True)
-def blur(chains, values):  # type: ignore[no-untyped-def]
-    """Blur values by (½, 1, ½) along every axis in turn, in place.
-
-    Args:
-        chains: `Lattice.chains`.
-        values: (groups, V, `LANES`) float32; overwritten.
-    """
-    half = np.float32(0.5)
-    n_axes, n = chains.shape
-    for g in range(values.shape[0]):
-        group = values[g]
-        for axis in range(n_axes):
-            order = chains[axis]
-            vertex = order[0] >> 1
-            before0 = before1 = before2 = before3 = np.float32(0)
-            here0, here1, here2, here3 = group[vertex, 0], group[vertex, 1], group[vertex, 2], group[vertex, 3]
-            for i in range(n):
-                # 0 at the end of a chain, where neither neighbour counts for the other
-                linked = np.float32(order[i] & 1)
-                following = order[min(i + 1, n - 1)] >> 1
-                next0, next1, next2, next3 = (
-                    group[following, 0],
-                    group[following, 1],
-                    group[following, 2],
-                    group[following, 3],
-                )
-                group[vertex, 0] = here0 + half * (before0 + linked * next0)
-                group[vertex, 1] = here1 + half * (before1 + linked * next1)
-                group[vertex, 2] = here2 + half * (before2 + linked * next2)
-                group[vertex, 3] = here3 + half * (before3 + linked * next3)
-                before0, before1, before2, before3 = (
-                    linked * here0,
-                    linked * here1,
-                    linked * here2,
-                    linked * here3,
-                )
-                here0, here1, here2, here3 = next0, next1, next2, next3
-                vertex = following

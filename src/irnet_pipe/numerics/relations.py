@@ -28,7 +28,7 @@ def confident_labels(
 ) -> torch.Tensor:
     """Label the pixels whose class, or whose being background, is sure; leave the others neutral.
 
-    The class activation maps are cut at two thresholds and each label map is refined by the CRF: what is still
+    The class activation maps are cut at two thresholds and each label map is refined by the CRF: what stays
     foreground with the high one is sure, and so is what is background with both.
 
     Args:
@@ -73,7 +73,7 @@ def confident_labels(
 
 
 def downsample_labels(label: torch.Tensor) -> torch.Tensor:
-    """Nearest label at a quarter of the size, as PIL places it: pixel 4i + 2, neutral where that is off the photo.
+    """Nearest label at a quarter of the size, as PIL places it: pixel 4i + 2, neutral if off the photo.
 
     Args:
         label: (H, W) uint8.

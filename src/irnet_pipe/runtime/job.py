@@ -58,8 +58,8 @@ class Job:
 
     def parent(self, stage: str) -> Path:
         """The one artifact of a stage that the job reads."""
-        (path,) = self.parents(stage)
-        return path
+        (parent,) = (parent for parent in self.record.parents if parent.stage == stage)
+        return self.results / parent.path
 
     def variant_parents(self, stage: str, variant: str) -> list[Path]:
         """Artifacts of one variant."""
@@ -82,4 +82,4 @@ class Job:
     def progress(self, items: Iterable[ImageEntry], total: int | None = None) -> Iterator[ImageEntry]:
         """Iterate with a progress line."""
         count = len(self.images) if total is None else total
-        return iter(Progress(items, total=count, title=self.record.label, unit="images"))
+        return Progress(total=count, title=self.record.label, unit="images").over(items)

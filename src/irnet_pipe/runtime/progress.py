@@ -22,10 +22,9 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Iterates over items and tells how far it is.
+    """Tells how far something is.
 
     Args:
-        items: what is iterated over.
         total: number of items.
         title: what is being done.
         unit: what is counted.
@@ -35,7 +34,6 @@ class Progress:
 
     def __init__(
         self,
-        items: Iterable[T] | None = None,
         *,
         total: int,
         title: str,
@@ -43,7 +41,6 @@ class Progress:
         every: float = 15.0,
         stream: TextIO | None = None,
     ) -> None:
-        self._items: Iterable[object] = items if items is not None else ()
         self.total, self.title, self.unit = total, title, unit
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
@@ -76,7 +73,8 @@ class Progress:
             self.stream.write(text + "\n")
         self.stream.flush()
 
-    def __iter__(self) -> Iterator[object]:
-        for done, item in enumerate(self._items, 1):
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Iterate over items; each counts as finished when the next one is asked for."""
+        for done, item in enumerate(items, 1):
             yield item
             self.update(done)

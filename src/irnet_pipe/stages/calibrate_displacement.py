@@ -26,7 +26,9 @@ def run(job: Job) -> None:
             total += displacement.sum(axis=(1, 2))
             pixels += displacement[0].size
     if not pixels:
-        raise InputError("no training image has a label, so there is no mean displacement; give labelled images")
+        raise InputError(
+            "no training image has a label, so there is no mean displacement; give labelled images"
+        )
     mean = {"mean_displacement": (total / pixels).tolist(), "pixels": pixels}
     with atomic_path(job.output) as temporary:
         temporary.write_text(json.dumps(mean, indent=1) + "\n", encoding="utf-8")

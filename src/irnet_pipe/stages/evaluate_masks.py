@@ -41,7 +41,7 @@ def run(job: Job) -> None:
 
 
 def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> dict[str, Any]:
-    """mIoU of the arg-max over background score and highres CAM."""
+    """MIoU of the arg-max over background score and highres CAM."""
     background = job.setting("evaluation")["cam_bg_threshold"]
     evaluator = SemanticEvaluator(1 + len(job.fact("classes")), void=truth.void_label)
     with ShardSet(job.parents("infer_cam"), kind="cam") as cams:
@@ -51,7 +51,9 @@ def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> d
             local = np.zeros(size, dtype=np.int64)
             if maps:
                 cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=sizes.working)
-                local = label_pixels(cam, size=sizes.working, full_size=size, bg_threshold=background)[0].numpy()
+                local = label_pixels(cam, size=sizes.working, full_size=size, bg_threshold=background)[
+                    0
+                ].numpy()
             labels = np.concatenate([[0], class_id + 1])[local]
             evaluator.add(labels, truth.label_map(entry.image_id, size=size))
     return _semantic(job, evaluator.result())
@@ -95,7 +97,10 @@ def _semantic(job: Job, result: MeanIou) -> dict[str, Any]:
 
 def _instance(job: Job, result: AveragePrecision) -> dict[str, Any]:
     return {
-        f"AP{round(100 * threshold):02d}": {"mean": _number(mean), "classes": _by_class(job.fact("classes"), ap)}
+        f"AP{round(100 * threshold):02d}": {
+            "mean": _number(mean),
+            "classes": _by_class(job.fact("classes"), ap),
+        }
         for threshold, mean, ap in zip(result.thresholds, result.mean, result.ap, strict=True)
     }
 

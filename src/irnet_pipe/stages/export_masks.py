@@ -77,7 +77,9 @@ def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize)
     )
 
 
-def _pack_instances(runs: list[NDArray[np.uint32]], classes: list[int], scores: list[float]) -> dict[str, NDArray[Any]]:
+def _pack_instances(
+    runs: list[NDArray[np.uint32]], classes: list[int], scores: list[float]
+) -> dict[str, NDArray[Any]]:
     return pack_runs("instance", runs) | {
         "instance_class": np.asarray(classes, dtype=np.int32),
         "instance_score": np.asarray(scores, dtype=np.float32),

@@ -36,7 +36,10 @@ def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes]]:
     for entry in job.progress(job.images):
         size = (entry.height, entry.width)
         if palette:
-            yield f"SegmentationClass/{entry.image_id}.png", encode_png(_class_map(masks, entry.image_id, size))
+            yield (
+                f"SegmentationClass/{entry.image_id}.png",
+                encode_png(_class_map(masks, entry.image_id, size)),
+            )
         instances = read_instances(masks, entry.image_id).without_fragments()
         if len(instances.runs) <= MAX_LABELS:
             objects = object_map([decode_rle(runs, size=size) for runs in instances.runs], size=size)
@@ -69,7 +72,7 @@ def _coco(job: Job, masks: ShardSet) -> bytes:
 
 def _counts(job: Job, masks: ShardSet) -> bytes:
     names = job.fact("classes")
-    per_class: Counter[str] = Counter({name: 0 for name in names})
+    per_class: Counter[str] = Counter(dict.fromkeys(names, 0))
     fragments = empty = 0
     for entry in job.images:
         found = read_instances(masks, entry.image_id)

@@ -34,4 +34,6 @@ def run(job: Job) -> None:
                     "boundary": boundary.cpu().numpy().astype(np.float16),
                     "displacement": displacement.cpu().numpy().astype(np.float16),
                 }
-            writer.add(entry.image_id, image_size(entry, photo), arrays, {"stride": 4, "axes": "(dy, dx), h, w"})
+            writer.add(
+                entry.image_id, image_size(entry, photo), arrays, {"stride": 4, "axes": "(dy, dx), h, w"}
+            )

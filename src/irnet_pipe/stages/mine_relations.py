@@ -20,7 +20,10 @@ def run(job: Job) -> None:
     torch.set_num_threads(1)
     settings = dict(job.setting("relations"))
     crf = settings.pop("crf")
-    with ArtifactReader(job.parent("infer_cam"), kind="cam") as cams, write_artifact(job.output, job.record) as writer:
+    with (
+        ArtifactReader(job.parent("infer_cam"), kind="cam") as cams,
+        write_artifact(job.output, job.record) as writer,
+    ):
         for entry in job.progress(job.images):
             if not entry.labels:
                 writer.add(entry.image_id, cams.sizes[entry.image_id], {})

@@ -26,7 +26,9 @@ def run(job: Job) -> None:
     sections = [*_score_sections(scores), *_training(job)]
     if job.fact("shown"):
         sections.append(Section("Pictures", [gallery(job)], lead="Click a picture to enlarge it."))
-    sections.append(Section("Settings", [Text(_settings(job))], lead="Of every stage, by recipe.", folded=True))
+    sections.append(
+        Section("Settings", [Text(_settings(job))], lead="Of every stage, by recipe.", folded=True)
+    )
     page = Page(
         title="Masks from image-level labels",
         subtitle=_subtitle(job),
@@ -46,7 +48,9 @@ def _subtitle(job: Job) -> str:
     labels = "Class maps of each photo are those of its own image-level labels."
     predicted = sum(entry.labels is None for entry in job.images)
     if predicted:
-        labels = f"The classes of {predicted} of {len(job.images)} photos below were predicted by the classifier."
+        labels = (
+            f"The classes of {predicted} of {len(job.images)} photos below were predicted by the classifier."
+        )
     return f"Classes: {', '.join(job.fact('classes'))}. {labels}"
 
 
@@ -89,11 +93,15 @@ def _training(job: Job) -> Iterator[Section]:
 
 
 def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:
+    """Losses and learning rates over the steps."""
     steps = history.get("step", [])
-    losses = [name for name in history if name.startswith("loss")]
-    rates = [name for name in history if name.startswith("lr")]
-    for heading, names in (("loss", losses), ("learning rate", rates)):
-        series = [Series(name, steps, history[name]) for name in names if len(history[name]) == len(steps)]
+    curves = {
+        name: values for name, values in history.items() if name != "step" and not name.endswith("_epoch")
+    }
+    for heading, rates in (("loss", False), ("learning rate", True)):
+        series = [
+            Series(name, steps, values) for name, values in curves.items() if name.startswith("lr") == rates
+        ]
         if steps and series:
             yield Chart(f"{title}: {heading}", series, x_label="step", y_label=heading)
 
