@@ -100,7 +100,7 @@ def build_index(config: Config, *, results: Path) -> Index:
 def _root(config: Config) -> Path:
     if config.dataset.root is None:
         raise InputError("dataset.root is none; set it to the folder that holds the photos")
-    root = Path(config.dataset.root).expanduser()
+    root = Path(config.dataset.root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; set dataset.root to the folder that holds the photos")
     return root
@@ -183,7 +183,7 @@ class _Builder:
         files = {}
         for image_id in image_ids:
             name = self.photos.files[image_id]
-            files[image_id] = (folder / name, self.photos.stats[name])
+            files[image_id] = (f"{folder}/{name}", self.photos.stats[name])
         for image_id in files.keys() & self.photos.clashes.keys():
             self.problems.add(
                 "photos that differ in suffix alone",
@@ -291,7 +291,7 @@ class _Builder:
                 key, value = f"{section}.weights", settings.weights
                 if value is None or not is_path(value):
                     continue
-            path = Path(value).expanduser().resolve()
+            path = Path(value).resolve()
             if path.is_file():
                 files[key] = OutsideFile(str(path), self.digest(path))
             else:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 from irnet_pipe.errors import EXIT_INPUT, InputError
@@ -48,7 +49,12 @@ def _unpack(archive: Path, folder: Path) -> None:
     for name in ("SegmentationClass", "SegmentationObject"):
         shutil.rmtree(folder / name, ignore_errors=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder, filter=_as_of_now)
+
+
+def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    # Times in the archive are zero, for equal bytes; people sort by them.
+    return tarfile.data_filter(member, folder).replace(mtime=time.time(), deep=False)
 
 
 def _copy(path: Path, stage: str, output: Path) -> None:

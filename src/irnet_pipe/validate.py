@@ -67,7 +67,9 @@ class _Validation:
             return action()
         except InputError as error:
             for message in error.problems:
-                self.problems.add(message, message)
+                self.problems.add(
+                    message, message
+                )  # each a kind of its own: the index has cut its list already
             return None
 
     def check_precision(self, device: torch.device) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from irnet_pipe.numerics import affinity as affinity_module
 from irnet_pipe.numerics.affinity import pair_affinity, path_maximum, path_offsets
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -90,8 +91,10 @@ def test_affinity_equals_plain_loops(radius, shape):
 
 
 def test_gradient_equals_finite_differences():
-    boundary = torch.rand(2, 6, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda field: path_maximum(field, radius=4), boundary)
+    boundary = torch.rand(
+        2, 6, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    ).requires_grad_()
+    assert torch.autograd.gradcheck(lambda field: path_maximum(field, radius=3), boundary)
 
 
 def test_gradient_of_equal_values_goes_to_the_far_end():
@@ -99,6 +102,25 @@ def test_gradient_of_equal_values_goes_to_the_far_end():
     pair_affinity(boundary, radius=2).sum().backward()
     # one source, (0, 1), with offsets (0, 1), (1, −1), (1, 0), (1, 1): each far end takes it all
     assert boundary.grad.tolist() == [[[0, 0, -1], [-1, -1, -1]]]
+
+
+def test_the_torch_form_equals_the_compiled_one(monkeypatch):
+    # a boundary with many equal values: both must choose the same pixel
+    boundary = torch.randint(0, 5, (2, 14, 25), generator=torch.Generator().manual_seed(2)) / 4
+    weight = torch.rand(2, 152, 5, 7, generator=torch.Generator().manual_seed(3))
+
+    def values_and_gradient() -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = boundary.clone().requires_grad_()
+        maximum = path_maximum(leaf, radius=10)
+        (maximum * weight).sum().backward()
+        return maximum.detach(), leaf.grad
+
+    compiled = values_and_gradient()
+    monkeypatch.setattr(affinity_module, "_search_compiled", affinity_module._search_by_torch)
+    monkeypatch.setattr(affinity_module, "_scatter_compiled", affinity_module._scatter_by_torch)
+    by_torch = values_and_gradient()
+    assert torch.equal(compiled[0], by_torch[0])
+    torch.testing.assert_close(compiled[1], by_torch[1])
 
 
 def test_affinity_is_symmetric_under_mirroring():

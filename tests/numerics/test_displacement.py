@@ -41,11 +41,16 @@ def test_centroids_equal_the_reference(case):
 @pytest.mark.parametrize(("smoothness", "strength"), [(0, 3), (2, 6), (6, 20)])
 @settings(deadline=None, max_examples=15, derandomize=True)
 @given(
-    st.integers(0, 2**32 - 1), st.integers(1, 16), st.integers(1, 16), st.sampled_from([0, 1, 2, 7, 40, 41, 300])
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 16),
+    st.integers(1, 16),
+    st.sampled_from([0, 1, 2, 7, 40, 41, 300]),
 )
 def test_centroids_equal_the_whole_field_stepped(smoothness, strength, seed, height, width, iterations):
     noise = np.random.default_rng(seed).standard_normal((2, height, width))
-    field = (gaussian_filter(noise, (0, smoothness, smoothness)) * strength * (1 + smoothness)).astype(np.float32)
+    field = (gaussian_filter(noise, (0, smoothness, smoothness)) * strength * (1 + smoothness)).astype(
+        np.float32
+    )
     centroids = refine_centroids(torch.from_numpy(field), max_iterations=iterations)
     np.testing.assert_array_equal(centroids.numpy(), naive_centroids(field, iterations))
 

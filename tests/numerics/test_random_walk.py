@@ -28,7 +28,9 @@ def transition_matrix(boundary: np.ndarray, radius: int, beta: float) -> np.ndar
     affinity = np.eye(height * width)
     for (dy, dx), path in path_offsets(radius):
         largest = np.max([padded[y : y + height, reach + x : reach + x + width] for y, x in path], axis=0)
-        y, x = np.nonzero(np.pad(np.ones((height, width)), reach)[reach + dy :, reach + dx :][:height, :width])
+        y, x = np.nonzero(
+            np.pad(np.ones((height, width)), reach)[reach + dy :, reach + dx :][:height, :width]
+        )
         source, target = pixels[y, x], pixels[y + dy, x + dx]
         affinity[source, target] = affinity[target, source] = (1 - largest[y, x]) ** beta
     return affinity / affinity.sum(0)
@@ -91,8 +93,10 @@ def test_walk_equals_the_reference(case):
 
 
 @pytest.mark.parametrize("kind", ["zeros", "ones", "dots", "holes", "wall", "noise", "near", "isolated"])
-@pytest.mark.parametrize("size", [(15, 18), (1, 30), (30, 1), (1, 1)], ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize(("radius", "beta"), [(2, 1), (2, 20), (5, 10), (10, 1), (10, 20)])
+@pytest.mark.parametrize(
+    "size", [(15, 18), (1, 30), (30, 1), (1, 1)], ids=lambda size: "x".join(map(str, size))
+)
+@pytest.mark.parametrize(("radius", "beta"), [(2, 20), (5, 10), (10, 1), (10, 20)])
 def test_walk_equals_dense_powers(kind, size, radius, beta):
     boundary, score = boundary_map(kind, *size), score_maps(*size)
     for exp_times in (0, 4, 8, 10):
@@ -142,7 +146,9 @@ def test_walk_is_linear_and_commutes_with_flips():
     generator = torch.Generator().manual_seed(1)
     score, boundary = torch.rand(2, 20, 31, generator=generator), torch.rand(20, 31, generator=generator)
     propagated = propagate(score, boundary)
-    torch.testing.assert_close(propagate(score[:1] + 2 * score[1:], boundary)[0], propagated[0] + 2 * propagated[1])
+    torch.testing.assert_close(
+        propagate(score[:1] + 2 * score[1:], boundary)[0], propagated[0] + 2 * propagated[1]
+    )
     for axes in ([-1], [-2], [-2, -1]):
         flipped = propagate(score.flip(axes), boundary.flip(axes))
         torch.testing.assert_close(flipped.flip(axes), propagated, rtol=1e-4, atol=1e-5)
@@ -165,7 +171,10 @@ def test_no_maps_and_maps_of_zeros_pass_through():
 
 def test_half_precision_input_is_computed_in_single():
     generator = torch.Generator().manual_seed(2)
-    score, boundary = torch.rand(1, 8, 9, generator=generator).half(), torch.rand(8, 9, generator=generator).half()
+    score, boundary = (
+        torch.rand(1, 8, 9, generator=generator).half(),
+        torch.rand(8, 9, generator=generator).half(),
+    )
     assert torch.equal(propagate(score, boundary), propagate(score.float(), boundary.float()))
 
 

@@ -41,7 +41,9 @@ def job(tmp_path, rng):
         height, width = (int(side) for side in rng.integers(40, 70, 2))
         photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(photo).save(tmp_path / f"{number}.png")
-        entries.append(ImageEntry(f"photo {number}", f"{number}.png", height, width, labels, f"{number:016d}"))
+        entries.append(
+            ImageEntry(f"photo {number}", f"{number}.png", height, width, labels, f"{number:016d}")
+        )
     results = tmp_path / "results"
     config = {"seed": 3, "cam.backbone": "resnet18", "cam.weights": None, "cam.train": SETTINGS}
     digest = write_list(results / "index", entries)
@@ -161,7 +163,9 @@ def test_trained_weights_take_the_place_of_training(job, tmp_path):
 def test_trained_weights_of_other_classes_are_refused(job, tmp_path, classes):
     train_cam.run(job)
     weights = read_weights(job.output, kind="cam")
-    state = weights.state_dict | {"classifier.weight": weights.state_dict["classifier.weight"][: len(classes)]}
+    state = weights.state_dict | {
+        "classifier.weight": weights.state_dict["classifier.weight"][: len(classes)]
+    }
     source = tmp_path / "other.pth"
     write_weights(source, header=weights.header | {"classes": classes}, state_dict=state, history={})
     job.output.unlink()

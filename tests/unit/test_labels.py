@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from irnet_pipe.config import Dataset
 from irnet_pipe.data.labels import locate, read_labels
 from irnet_pipe.data.labels.classes import order_classes
@@ -16,7 +17,9 @@ from irnet_pipe.data.scan import StatCache
 from irnet_pipe.errors import InputError
 
 
-def table(tmp_path: Path, text: str, name: str = "labels.csv", **settings: object) -> dict[str, tuple[str, ...]]:
+def table(
+    tmp_path: Path, text: str, name: str = "labels.csv", **settings: object
+) -> dict[str, tuple[str, ...]]:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return read_table(path, **settings)  # type: ignore[arg-type]
@@ -42,7 +45,9 @@ class TestVoc:
         (tmp_path / "a.xml").write_text(XML.format(objects=""))
         assert read_annotation(tmp_path / "a.xml") == ()
 
-    @pytest.mark.parametrize("text", ["<annotation>", "", XML.format(objects="<object><pose>left</pose></object>")])
+    @pytest.mark.parametrize(
+        "text", ["<annotation>", "", XML.format(objects="<object><pose>left</pose></object>")]
+    )
     def test_what_is_no_annotation_is_named(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "odd name.xml").write_text(text)
         with pytest.raises(InputError, match=r"odd name\.xml: .*; (mend|add)"):
@@ -94,7 +99,9 @@ class TestTable:
 
     def test_spaces_are_one_label_or_two(self, tmp_path: Path) -> None:
         text = "image,labels\na,traffic light\nb,car\n"
-        with pytest.raises(InputError, match=r"'traffic light' may be one label or several; .*dataset\.classes"):
+        with pytest.raises(
+            InputError, match=r"'traffic light' may be one label or several; .*dataset\.classes"
+        ):
             table(tmp_path, text)
         assert table(tmp_path, text, classes=("car", "traffic light"))["a"] == ("traffic light",)
         assert table(tmp_path, text, classes=("car", "light", "traffic"))["a"] == ("traffic", "light")
@@ -208,7 +215,9 @@ class TestLayout:
 
     def test_two_kinds_of_labels_are_refused_unless_one_is_named(self, tmp_path: Path) -> None:
         self.touch(tmp_path, "JPEGImages/a.jpg", "Annotations/a.xml", "labels.csv")
-        with pytest.raises(InputError, match=r"Annotations \(voc\) and labels.csv \(csv\); set dataset.labels"):
+        with pytest.raises(
+            InputError, match=r"Annotations \(voc\) and labels.csv \(csv\); set dataset.labels"
+        ):
             locate(Dataset(), tmp_path)
         assert locate(Dataset(labels="labels.csv"), tmp_path).format == "csv"
         assert locate(Dataset(format="voc"), tmp_path).labels == tmp_path / "Annotations"
@@ -245,7 +254,9 @@ def test_names_of_images_are_resolved(tmp_path: Path, cache: StatCache) -> None:
     for name in ("a.jpg", "sub.x/b c.JPEG", "é.png", "d.jpg.png", "d.bmp", "e.txt"):
         (photos / name).write_bytes(b"")
     found = find_photos(photos, root=tmp_path, skip=[])
-    assert {text: found.resolve(text) for text in ("a", "a.jpg", "./a", "images/a.jpg", "a.PNG", "b c", "e.txt")} == {
+    assert {
+        text: found.resolve(text) for text in ("a", "a.jpg", "./a", "images/a.jpg", "a.PNG", "b c", "e.txt")
+    } == {
         "a": "a",
         "a.jpg": "a",
         "./a": "a",
@@ -260,7 +271,11 @@ def test_names_of_images_are_resolved(tmp_path: Path, cache: StatCache) -> None:
 
 
 def test_order_of_classes() -> None:
-    assert order_classes({"dog", "cat"}, given=("dog", "cow", "cat"), source_order=("x",)) == ("dog", "cow", "cat")
+    assert order_classes({"dog", "cat"}, given=("dog", "cow", "cat"), source_order=("x",)) == (
+        "dog",
+        "cow",
+        "cat",
+    )
     assert order_classes({"dog"}, given=None, source_order=("b", "a")) == ("b", "a")
     assert order_classes({"dog", "tvmonitor"}, given=None, source_order=None) == VOC_CLASSES
     assert order_classes({"dog", "ant"}, given=None, source_order=None) == ("ant", "dog")

@@ -10,6 +10,8 @@ rule train_cam:
         f"{RESULTS}/logs/train_cam/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_cam/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 2
     resources:
         mem_mb=8000,
@@ -19,8 +21,6 @@ rule train_cam:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("train_cam")
 
@@ -34,6 +34,8 @@ rule infer_cam:
         f"{RESULTS}/logs/infer_cam/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/infer_cam/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -43,7 +45,5 @@ rule infer_cam:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("infer_cam")

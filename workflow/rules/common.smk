@@ -16,7 +16,9 @@ from irnet_pipe.recipes import RECIPES, read_record, record_path
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PYTHON = "python" if CONDA else quote(sys.executable)
 # From a clone, jobs find the package without its being installed.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{SOURCE}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH='{SOURCE}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+)
 
 
 def exit_on_bad_input(error):

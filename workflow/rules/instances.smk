@@ -10,6 +10,8 @@ rule refine_displacement:
         f"{RESULTS}/logs/refine_displacement/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/refine_displacement/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -18,8 +20,6 @@ rule refine_displacement:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("refine_displacement")
 
@@ -33,6 +33,8 @@ rule propagate:
         f"{RESULTS}/logs/propagate/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/propagate/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -41,8 +43,6 @@ rule propagate:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("propagate")
 
@@ -56,6 +56,8 @@ rule export_masks:
         f"{RESULTS}/logs/export_masks/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/export_masks/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -64,7 +66,5 @@ rule export_masks:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("export_masks")

@@ -10,6 +10,8 @@ rule train_irnet:
         f"{RESULTS}/logs/train_irnet/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train_irnet/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 2
     resources:
         mem_mb=8000,
@@ -19,8 +21,6 @@ rule train_irnet:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("train_irnet")
 
@@ -34,6 +34,8 @@ rule infer_irnet:
         f"{RESULTS}/logs/infer_irnet/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/infer_irnet/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -43,8 +45,6 @@ rule infer_irnet:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("infer_irnet")
 
@@ -58,6 +58,8 @@ rule calibrate_displacement:
         f"{RESULTS}/logs/calibrate_displacement/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/calibrate_displacement/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -66,7 +68,5 @@ rule calibrate_displacement:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("calibrate_displacement")

@@ -10,6 +10,8 @@ rule mine_relations:
         f"{RESULTS}/logs/mine_relations/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/mine_relations/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -18,7 +20,5 @@ rule mine_relations:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("mine_relations")

@@ -10,6 +10,8 @@ rule gather_masks:
         f"{RESULTS}/logs/gather_masks/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/gather_masks/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=2000,
@@ -18,8 +20,6 @@ rule gather_masks:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("gather_masks")
 
@@ -33,6 +33,8 @@ rule evaluate_masks:
         f"{RESULTS}/logs/evaluate_masks/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate_masks/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -41,8 +43,6 @@ rule evaluate_masks:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("evaluate_masks")
 
@@ -56,6 +56,8 @@ rule report:
         f"{RESULTS}/logs/report/{{unit}}.{{recipe}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/report/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -64,8 +66,6 @@ rule report:
         label=label,
     message:
         "{params.label}"
-    conda:
-        "../../environment.yml"
     shell:
         stage_command("report")
 
@@ -80,12 +80,12 @@ rule publish:
         f"{RESULTS}/logs/publish/{PUBLICATION}.log",
     benchmark:
         f"{RESULTS}/benchmarks/publish/{PUBLICATION}.tsv"
+    conda:
+        "../../environment.yml"
     resources:
         mem_mb=1000,
         runtime=60,
     message:
         f"publish to {OUTPUT}"
-    conda:
-        "../../environment.yml"
     shell:
         publish_command()

@@ -5,7 +5,7 @@ A sample is named by (epoch, index), and what is drawn for it depends on (seed, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -156,8 +156,8 @@ def _collate(samples: list[Sample | InputError]) -> Any:
 
 def load_batches(
     samples: Samples, keys: Iterable[list[tuple[int, int]]], *, workers: int, device: torch.device
-) -> Iterator[Sample]:
-    """Load batches in the order of `keys`, on to the device.
+) -> Generator[Sample]:
+    """Load batches in the order of `keys`, on to the device; to be closed.
 
     Args:
         samples: what is loaded.
@@ -182,11 +182,15 @@ def load_batches(
     )
     with shield_children():
         batches = iter(loader)
-    for batch in batches:
-        if isinstance(batch, InputError):
-            raise batch
-        photo, target = batch
-        yield (
-            photo.to(device, non_blocking=cuda, memory_format=torch.channels_last),
-            target.to(device, non_blocking=cuda),
-        )
+    try:
+        for batch in batches:
+            if isinstance(batch, InputError):
+                raise batch
+            photo, target = batch
+            yield (
+                photo.to(device, non_blocking=cuda, memory_format=torch.channels_last),
+                target.to(device, non_blocking=cuda),
+            )
+    finally:
+        # ends the processes; a traceback would keep them alive
+        del batches

@@ -158,7 +158,7 @@ def examine(path: Path, *, max_pixels: int) -> PhotoFacts:
 
 
 def examine_all(
-    files: Mapping[str, tuple[Path, FileStat]],
+    files: Mapping[str, tuple[str, FileStat]],
     *,
     cache: StatCache,
     max_pixels: int,
@@ -168,7 +168,7 @@ def examine_all(
     """Examine photos; those seen before are not opened again.
 
     Args:
-        files: any key → absolute path and stat.
+        files: any key → absolute path and stat; paths as text, since there may be very many.
         cache: of earlier looks.
         max_pixels: greatest number of pixels.
         problems: takes a message for each photo that cannot be used.
@@ -180,7 +180,7 @@ def examine_all(
     facts: dict[str, PhotoFacts] = {}
     new: list[str] = []
     for key, (path, stat) in files.items():
-        known = cache.get("photos", str(path), stat)
+        known = cache.get("photos", path, stat)
         # The bound may have been lowered since; a new look words the error.
         if known is None or known[1] * known[2] > max_pixels:
             new.append(key)
@@ -191,17 +191,17 @@ def examine_all(
             problems.add_error(f"unusable {title}", found)
         else:
             path, stat = files[key]
-            cache.put("photos", str(path), stat, found)
+            cache.put("photos", path, stat, found)
             facts[key] = found
     return facts
 
 
 def _look(
-    keys: list[str], files: Mapping[str, tuple[Path, FileStat]], *, max_pixels: int, title: str
+    keys: list[str], files: Mapping[str, tuple[str, FileStat]], *, max_pixels: int, title: str
 ) -> Iterator[tuple[str, PhotoFacts | InputError]]:
     def look(key: str) -> PhotoFacts | InputError:
         try:
-            return examine(files[key][0], max_pixels=max_pixels)
+            return examine(Path(files[key][0]), max_pixels=max_pixels)
         except InputError as error:
             return error
 

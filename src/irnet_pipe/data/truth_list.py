@@ -55,12 +55,12 @@ def list_voc_truth(
             file = f"{image_id}.png"
             images[image_id][key] = f"{prefix}/{file}"
             if file in stats:
-                files[image_id] = (place / file, stats[file])
+                files[image_id] = (f"{place}/{file}", stats[file])
             else:
                 _add_missing(problems, image_id, f"{place / file}: no such file")
         facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
         for image_id, fact in facts.items():
-            _check_size(problems, str(files[image_id][0]), (fact.height, fact.width), sizes[image_id])
+            _check_size(problems, files[image_id][0], (fact.height, fact.width), sizes[image_id])
             images[image_id]["digests"].append(fact.digest)
     return {"kind": "voc", "images": images}
 

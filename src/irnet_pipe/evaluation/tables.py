@@ -63,4 +63,6 @@ def summary_text(scores: dict[str, Any]) -> str:
         cells = "".join(f"{'–':>8}" if value is None else f"{value:8.1f}" for value in values)
         lines.append(f"{variant:<10}{cells}")
     lines.append(f"percent, {scores['images']} images with ground truth")
+    if predicted := scores["images_with_predicted_classes"]:
+        lines.append(f"the classes of {predicted} of them were predicted by the classifier")
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numba import njit
 from torch.autograd.function import once_differentiable
 
 Offset = tuple[int, int]
@@ -96,38 +97,100 @@ class _PathMaximum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, field: torch.Tensor, radius: int) -> torch.Tensor:
-        ctx.radius, ctx.shape = radius, field.shape
-        size = (
-            field.shape[0],
-            len(_paths(radius)),
-            field.shape[1] - radius + 1,
-            field.shape[2] - 2 * radius + 2,
-        )
-        maximum = field.new_empty(size)
-        position = field.new_zeros(size, dtype=torch.uint8) if ctx.needs_input_grad[0] else None
-        for index, (_, path) in enumerate(_paths(radius)):
-            views = list(_shifted(field, path, radius=radius))
-            largest = maximum[:, index].copy_(views[0])
-            for step, view in enumerate(views[1:], start=1):
-                if position is not None:
-                    position[:, index].masked_fill_(view > largest, step)
-                torch.maximum(largest, view, out=largest)
-        ctx.position = position
+        count, height, width = field.shape
+        size = (count, len(_paths(radius)), height - radius + 1, width - 2 * radius + 2)
+        maximum, position = field.new_empty(size), field.new_zeros(size, dtype=torch.uint8)
+        search = _search_compiled if field.device.type == "cpu" else _search_by_torch
+        search(field, radius, maximum, position)
+        ctx.radius, ctx.shape, ctx.position = radius, field.shape, position
         return maximum
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         total = gradient.new_zeros(ctx.shape)
-        for index, (_, path) in enumerate(_paths(ctx.radius)):
-            for step, view in enumerate(_shifted(total, path, radius=ctx.radius)):
-                view += gradient[:, index] * (ctx.position[:, index] == step)
+        scatter = _scatter_compiled if gradient.device.type == "cpu" else _scatter_by_torch
+        scatter(gradient, ctx.position, ctx.radius, total)
         return total, None
 
 
-def _shifted(field: torch.Tensor, path: Path, *, radius: int) -> Iterator[torch.Tensor]:
+def _search_by_torch(field: torch.Tensor, radius: int, maximum: torch.Tensor, position: torch.Tensor) -> None:
+    """Fill in the largest value of each path and its place along the path; for any device."""
+    for index, (_, path) in enumerate(_paths(radius)):
+        largest = maximum[:, index].fill_(-torch.inf)
+        for step, view in enumerate(_views(field, path, radius=radius)):
+            position[:, index].masked_fill_(view > largest, step)
+            torch.maximum(largest, view, out=largest)
+
+
+def _scatter_by_torch(
+    gradient: torch.Tensor, position: torch.Tensor, radius: int, total: torch.Tensor
+) -> None:
+    """Add the gradient of each pair to the pixel that it depends on; for any device."""
+    # masked sums in a fixed order: scattering on a GPU would give other bits in each run
+    for index, (_, path) in enumerate(_paths(radius)):
+        for step, view in enumerate(_views(total, path, radius=radius)):
+            view += gradient[:, index] * (position[:, index] == step)
+
+
+def _views(field: torch.Tensor, path: Path, *, radius: int) -> Iterator[torch.Tensor]:
     """Views of `field` at each point of the path, as seen from all sources."""
     reach = radius - 1
     rows, columns = field.shape[1] - reach, field.shape[2] - 2 * reach
     for dy, dx in path:
         yield field[:, dy : dy + rows, reach + dx : reach + dx + columns]
+
+
+def _search_compiled(field: torch.Tensor, radius: int, maximum: torch.Tensor, position: torch.Tensor) -> None:
+    points, ends = _path_points(radius)
+    _search(field.detach().contiguous().numpy(), points, ends, maximum.numpy(), position.numpy())
+
+
+def _scatter_compiled(
+    gradient: torch.Tensor, position: torch.Tensor, radius: int, total: torch.Tensor
+) -> None:
+    points, ends = _path_points(radius)
+    _scatter(gradient.contiguous().numpy(), position.numpy(), points, ends, total.numpy())
+
+
+@lru_cache
+def _path_points(radius: int) -> tuple[np.ndarray, np.ndarray]:
+    """All paths end to end, with dx counted from the first column of a path's reach, and where each ends."""
+    paths = [path for _, path in _paths(radius)]
+    points = np.array([(dy, radius - 1 + dx) for path in paths for dy, dx in path])
+    return points, np.cumsum([len(path) for path in paths])
+
+
+@njit(cache=True, nogil=True)
+def _search(
+    field: np.ndarray, points: np.ndarray, ends: np.ndarray, maximum: np.ndarray, position: np.ndarray
+) -> None:
+    count, offsets, rows, columns = maximum.shape
+    for index in range(count):
+        for offset in range(offsets):
+            begin = ends[offset - 1] if offset else 0
+            for y in range(rows):
+                largest, place = maximum[index, offset, y], position[index, offset, y]
+                dy, dx = points[begin]
+                largest[:] = field[index, y + dy, dx : dx + columns]
+                for step in range(1, ends[offset] - begin):
+                    dy, dx = points[begin + step]
+                    values = field[index, y + dy, dx : dx + columns]
+                    for x in range(columns):
+                        higher = values[x] > largest[x]
+                        place[x] = step if higher else place[x]
+                        largest[x] = values[x] if higher else largest[x]
+
+
+@njit(cache=True, nogil=True)
+def _scatter(
+    gradient: np.ndarray, position: np.ndarray, points: np.ndarray, ends: np.ndarray, total: np.ndarray
+) -> None:
+    count, offsets, rows, columns = gradient.shape
+    for index in range(count):
+        for offset in range(offsets):
+            begin = ends[offset - 1] if offset else 0
+            for y in range(rows):
+                for x in range(columns):
+                    dy, dx = points[begin + position[index, offset, y, x]]
+                    total[index, y + dy, x + dx] += gradient[index, offset, y, x]

@@ -222,9 +222,9 @@ def encode_rle(
     height, width = size or mask.shape
     # a row of background parts the columns of a crop; in a mask of full height runs go on in the next column
     period = min(mask.shape[0] + 1, height)
-    columns = np.zeros((mask.shape[1], period), bool)
-    columns[:, : mask.shape[0]] = mask.T
-    x, y = np.divmod(np.flatnonzero(np.diff(columns.ravel(), prepend=False, append=False)), period)
+    line = np.zeros(mask.shape[1] * period + 2, bool)
+    line[1:-1].reshape(mask.shape[1], period)[:, : mask.shape[0]] = mask.T
+    x, y = np.divmod(np.flatnonzero(line[1:] != line[:-1]), period)
     counts = np.diff((left + x) * height + top + y, prepend=0, append=height * width)
     ends_in_foreground = len(counts) > 1 and counts[-1] == 0
     runs: np.ndarray = counts[: len(counts) - ends_in_foreground].astype(np.uint32)

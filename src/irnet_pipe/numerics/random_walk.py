@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from irnet_pipe.numerics.affinity import path_maximum, path_offsets
 
-TRUNCATION = 1e-7
+TRUNCATION = 1e-8
 """Sum of the Chebyshev coefficients left out; far under 1e-4, as the walk may spread one pixel over all."""
 
 PLAIN_STEPS = 4

@@ -32,9 +32,11 @@ def run(job: Job) -> None:
     torch.set_num_threads(1)
     truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
     images = [entry for entry in job.images if entry.image_id in truth]
-    scores: dict[str, Any] = {"images": len(images), "cam": {"semantic": _score_cams(job, images, truth)}}
-    scores["variants"] = {
-        variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")
+    scores = {
+        "images": len(images),
+        "images_with_predicted_classes": sum(entry.labels is None for entry in images),
+        "cam": {"semantic": _score_cams(job, images, truth)},
+        "variants": {variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")},
     }
     with atomic_path(job.output) as temporary:
         temporary.write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

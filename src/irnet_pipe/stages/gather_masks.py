@@ -66,6 +66,8 @@ def _coco(job: Job, masks: ShardSet) -> bytes:
     stream = io.StringIO()
     images = [CocoImage(entry.path, entry.height, entry.width) for entry in job.images]
     description = f"pseudo instance masks, variant {job.fact('variant')}, recipe {job.record.recipe}"
+    if predicted := _predicted(job):
+        description += f"; the classes of {predicted} images were predicted by the classifier"
     write_coco(stream, images, instances(), class_names=job.fact("classes"), description=description)
     return stream.getvalue().encode()
 
@@ -80,13 +82,17 @@ def _counts(job: Job, masks: ShardSet) -> bytes:
         fragments += len(found.runs) - len(kept.runs)
         empty += not kept.runs
         per_class.update(names[class_id] for class_id in kept.class_id)
-    predicted = sum(entry.labels is None for entry in job.images)
     counts = {
         "images": len(job.images),
         "images_without_mask": empty,
-        "images_with_predicted_classes": predicted,
+        "images_with_predicted_classes": _predicted(job),
         "instances": per_class.total(),
         "fragments_left_out": fragments,
         "instances_per_class": dict(per_class),
     }
     return (json.dumps(counts, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _predicted(job: Job) -> int:
+    """Images whose labels were missing."""
+    return sum(entry.labels is None for entry in job.images)

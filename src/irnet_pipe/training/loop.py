@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,32 +72,30 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         state = _State(task, device)
         first = state.restore(checkpoints)
         keys = schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage)
-        batches = load_batches(task.samples, keys, workers=job.workers, device=device)
         display = _Display(job.record.label, schedule, first)
         saved = time.monotonic()
-        for step, (photo, target) in enumerate(batches, first):
-            factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
-            set_learning_rate(state.optimizer, factor)
-            with precision:
-                output = task.model(photo)
-            losses = task.losses(output, target)
-            state.note(losses)
-            if not math.isfinite(state.history["loss"][-1]):
-                raise _not_finite(task, state, schedule, step)
-            state.scaler.scale(losses["total"]).backward()  # type: ignore[no-untyped-call]
-            state.scaler.step(state.optimizer)
-            state.scaler.update()
-            state.optimizer.zero_grad(set_to_none=True)
+        # closed at once, whatever happens: processes that load photos must not outlive the training
+        with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as batches:
+            for step, (photo, target) in enumerate(batches, first):
+                factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
+                set_learning_rate(state.optimizer, factor)
+                with precision:
+                    output = task.model(photo)
+                losses = task.losses(output, target)
+                state.note(losses)
+                if not math.isfinite(state.history["loss"][-1]):
+                    raise _not_finite(task, state, schedule, step)
+                state.descend(losses["total"])
 
-            done = step + 1
-            display.update(state, done)
-            due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
-            if due or stop.signal or done % schedule.steps_per_epoch == 0:
-                checkpoints.save(state.capture(), step=done)
-                saved = time.monotonic()
-            if stop.signal:
-                progress = f"{job.record.label}: {stop.signal} after step {done} of {schedule.steps}"
-                raise Interrupted(f"{progress}; the state is saved, and the next run goes on from there")
+                done = step + 1
+                display.update(state, done)
+                due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
+                if due or stop.signal or done % schedule.steps_per_epoch == 0:
+                    checkpoints.save(state.capture(), step=done)
+                    saved = time.monotonic()
+                if stop.signal:
+                    progress = f"{job.record.label}: {stop.signal} after step {done} of {schedule.steps}"
+                    raise Interrupted(f"{progress}; the state is saved, and the next run goes on from there")
     return curves(state.history, schedule)
 
 
@@ -128,6 +127,13 @@ class _State:
         rates = {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
         for name, value in (dict(zip(names, values, strict=True)) | rates).items():
             self.history.setdefault(name, []).append(value)
+
+    def descend(self, loss: Tensor) -> None:
+        """Take a step of the optimiser."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def capture(self) -> dict[str, Any]:
         """What a checkpoint holds."""

@@ -1,0 +1,196 @@
+"""The training loop on a toy network: what an interruption, a signal or a bad loss does."""
+
+import dataclasses
+import io
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from irnet_pipe.data.datasets import Samples
+from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.errors import InputError, Interrupted
+from irnet_pipe.recipes import Record
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.training.loop import Task, curves, train
+from irnet_pipe.training.schedule import Schedule
+
+SETTINGS = {
+    "epochs": 3,
+    "batch": 4,
+    "optimizer": "adamw",
+    "schedule": "one_cycle",
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "precision": "fp32",
+    "threads": 1,
+    "lr": 0.01,
+}
+STEPS = 9
+
+
+class Noise(Samples):
+    """Photos drawn from the key; `event(key)` is called first."""
+
+    def __init__(self, tmp_path, event=lambda key: None) -> None:
+        entries = [ImageEntry(f"{number}", "", 8, 8, (), "") for number in range(14)]
+        super().__init__(entries, tmp_path, crop=8, seed=0)
+        self.event = event
+
+    def __getitem__(self, key):
+        self.event(key)
+        photo = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(100 * key[0] + key[1]))
+        return photo, photo.mean()
+
+
+@pytest.fixture
+def job(tmp_path):
+    record = Record(
+        "a" * 16, "train_cam", 1, "all", "train_cam all", "all.pth", {"config": {"seed": 5}}, (), (), {}
+    )
+    return Job(record, tmp_path / "all.pth", tmp_path / "results", tmp_path, device="cpu")
+
+
+def make_task(samples: Samples, *, loss=nn.functional.mse_loss, **changes: object) -> Task:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 1))
+    return Task(
+        section="cam.train",
+        model=model,
+        groups={"backbone": list(model[0].parameters()), "classifier": list(model[4].parameters())},
+        learning_rates={"backbone": 0.01, "classifier": 0.1},
+        samples=samples,
+        losses=lambda output, target: {"total": loss(output.float()[:, 0], target)},
+        settings=SETTINGS | changes,
+    )
+
+
+def content(task: Task, history: dict[str, list[float]]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"state": task.model.state_dict(), "history": history}, buffer)
+    return buffer.getvalue()
+
+
+def result(task: Task, job: Job) -> bytes:
+    return content(task, train(task, job))
+
+
+def at_step(step: int, action):
+    """Event that acts once, when the samples of a step are loaded."""
+    seen = []
+
+    def event(key):
+        seen.append(key)
+        if len(seen) == 4 * step + 1:
+            action()
+
+    return event
+
+
+def fail() -> None:
+    raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("step", [1, 3, 5, 8])
+def test_interrupted_training_ends_with_the_same_bytes(job, tmp_path, step, optimizer):
+    straight = dataclasses.replace(job, results=tmp_path / "straight")
+    expected = result(make_task(Noise(tmp_path), optimizer=optimizer), straight)
+    # saved at every step by the clock, and at each epoch
+    job = dataclasses.replace(job, checkpoint_minutes=0)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make_task(Noise(tmp_path, at_step(step, fail)), optimizer=optimizer), job)
+    assert (job.work / f"checkpoint-{step:09d}.pth").exists()
+    loaded = []
+    again = make_task(Noise(tmp_path, loaded.append), optimizer=optimizer)
+    assert result(again, job) == expected
+    assert len(loaded) == 4 * (STEPS - step)
+
+
+def test_each_epoch_is_saved(job, tmp_path):
+    train(make_task(Noise(tmp_path)), job)
+    assert sorted(path.name for path in job.work.iterdir()) == [
+        "checkpoint-000000006.pth",
+        "checkpoint-000000009.pth",
+    ]
+
+
+def test_finished_training_is_not_repeated(job, tmp_path):
+    expected = result(make_task(Noise(tmp_path)), job)
+    assert result(make_task(Noise(tmp_path, lambda key: fail())), job) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_signal_ends_the_step_and_saves(job, tmp_path, number):
+    handlers = [signal.getsignal(known) for known in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    expected = result(make_task(Noise(tmp_path)), dataclasses.replace(job, results=tmp_path / "straight"))
+    event = at_step(4, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(Interrupted, match=rf"train_cam all: {number.name} after step 5 of 9"):
+        train(make_task(Noise(tmp_path, event)), job)
+    assert [signal.getsignal(known) for known in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)] == handlers
+    assert (job.work / "checkpoint-000000005.pth").exists()
+    assert result(make_task(Noise(tmp_path)), job) == expected
+
+
+def test_loss_that_is_not_finite(job, tmp_path):
+    def loss(output, target):
+        return nn.functional.mse_loss(output, target) * (float("nan") if target[0] == 0 else 1)
+
+    samples = Noise(tmp_path)
+    plain = samples.__getitem__
+    samples_with_zero = type(
+        "Zero", (Noise,), {"__getitem__": lambda self, key: zero_in_epoch_2(plain(key), key)}
+    )
+    with pytest.raises(InputError) as caught:
+        train(make_task(samples_with_zero(tmp_path), loss=loss), job)
+    message = caught.value.problems[0]
+    assert message.startswith(
+        "cam.train: the loss is not finite in epoch 2, step 4 of 9: loss nan, lr_backbone "
+    )
+    assert message.endswith("lower cam.train.lr, or set cam.train.precision: fp32")
+
+
+def zero_in_epoch_2(sample, key):
+    photo, target = sample
+    return photo, target * (key[0] != 1)
+
+
+def test_fewer_images_than_a_batch(job, tmp_path):
+    with pytest.raises(InputError, match=r"cam\.train\.batch is 15, but only 14 images .* lower it to 14"):
+        train(make_task(Noise(tmp_path), batch=15), job)
+
+
+def test_half_precision_needs_cuda(job, tmp_path):
+    with pytest.raises(InputError, match="fp16 needs a CUDA device"):
+        train(make_task(Noise(tmp_path), precision="fp16"), job)
+
+
+def test_progress_tells_epoch_loss_rate_and_time_left(job, tmp_path, capsys):
+    train(make_task(Noise(tmp_path)), job)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("train_cam all: 36/36 images · ")
+    assert "/s · ETA 0s · epoch 3/3 · loss " in line
+    assert "lr_backbone" in line
+
+
+def test_curves_are_means():
+    made = curves({"loss": [1.0, 3.0, 5.0, 9.0]}, Schedule(samples=5, batch=2, epochs=2))
+    assert made == {
+        "step": [1, 2, 3, 4],
+        "epoch": [1, 2],
+        "loss": [1, 3, 5, 9],
+        "epoch_loss": [2, 7],
+    }
+
+
+def test_curves_have_at_most_200_points_that_cover_every_step():
+    schedule = Schedule(samples=1000, batch=2, epochs=1)
+    made = curves({"loss": [float(step) for step in range(500)]}, schedule)
+    assert len(made["loss"]) == len(made["step"]) == 200
+    assert made["step"][-1] == 500
+    sizes = [end - start for start, end in zip([0, *made["step"]], made["step"], strict=False)]
+    assert sum(size * mean for size, mean in zip(sizes, made["loss"], strict=True)) == pytest.approx(
+        sum(range(500))
+    )

@@ -1,0 +1,398 @@
+"""Which artifacts a config needs, and which of them a change touches."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from irnet_pipe.config import Config, parse_config
+from irnet_pipe.config_docs import is_runtime, leaves
+from irnet_pipe.data.image_list import ImageEntry, list_digest
+from irnet_pipe.index import Index, OutsideFile, Truth, build_index
+from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
+from irnet_pipe.presets import merge
+
+EVERY_CAM = ("infer_cam",)
+TRAIN_CAM = ("train_cam",)
+TRAIN_IRNET = ("train_irnet",)
+
+FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
+    "run": ("other", ("publish",)),
+    "preset": ("paper_log", EVERY_CAM),
+    "seed": (1, TRAIN_CAM),
+    "shards.n": (3, EVERY_CAM),
+    "dataset.root": ("copy", ()),
+    "dataset.format": ("csv", ()),
+    "dataset.photos": ("images", ()),
+    "dataset.labels": ("labels.csv", ()),
+    "dataset.classes": (["dog", "cat"], ("train_cam",)),
+    "dataset.train": ("all", ("train_cam",)),
+    "dataset.label": ("train.txt", ("gather_masks", "evaluate_masks")),
+    "dataset.evaluate": ("train.txt", ("evaluate_masks",)),
+    "dataset.ground_truth": ("other.json", ("evaluate_masks",)),
+    "dataset.negatives": ("drop", ("train_cam",)),
+    "dataset.missing": ("negative", ()),
+    "dataset.predict_threshold": (0.4, EVERY_CAM),
+    "dataset.working_long_side": (48, EVERY_CAM),
+    "dataset.max_pixels": (20_000, ()),
+    "cam.backbone": ("resnet34", TRAIN_CAM),
+    "cam.weights": ("IMAGENET1K_V1", TRAIN_CAM),
+    "cam.trained": ("trained.pth", TRAIN_CAM),
+    "cam.train.epochs": (2, TRAIN_CAM),
+    "cam.train.batch": (3, TRAIN_CAM),
+    "cam.train.crop": (96, TRAIN_CAM),
+    "cam.train.long_side": ([32, 64], TRAIN_CAM),
+    "cam.train.optimizer": ("sgd", TRAIN_CAM),
+    "cam.train.schedule": ("one_cycle", TRAIN_CAM),
+    "cam.train.lr": (0.2, TRAIN_CAM),
+    "cam.train.lr_classifier": (0.2, TRAIN_CAM),
+    "cam.train.momentum": (0.9, TRAIN_CAM),
+    "cam.train.weight_decay": (0.01, TRAIN_CAM),
+    "cam.train.freeze": ("stem", TRAIN_CAM),
+    "cam.train.batch_norm": ("running", TRAIN_CAM),
+    "cam.train.precision": ("bf16", TRAIN_CAM),
+    "cam.train.threads": (1, TRAIN_CAM),
+    "cam.infer.scales": ([1, 2], EVERY_CAM),
+    "cam.infer.precision": ("bf16", EVERY_CAM),
+    "relations.fg_threshold": (0.4, ("mine_relations",)),
+    "relations.bg_threshold": (0.1, ("mine_relations",)),
+    "relations.crf.iterations": (5, ("mine_relations",)),
+    "relations.crf.gt_prob": (0.8, ("mine_relations",)),
+    "relations.crf.gaussian_sxy": (2, ("mine_relations",)),
+    "relations.crf.gaussian_compat": (2, ("mine_relations",)),
+    "relations.crf.bilateral_sxy": (40, ("mine_relations",)),
+    "relations.crf.bilateral_srgb": (6, ("mine_relations",)),
+    "relations.crf.bilateral_compat": (9, ("mine_relations",)),
+    "irnet.backbone": ("resnet34", TRAIN_IRNET),
+    "irnet.weights": ("IMAGENET1K_V1", TRAIN_IRNET),
+    "irnet.trained": ("trained.pth", TRAIN_IRNET),
+    "irnet.radius": (5, TRAIN_IRNET),
+    "irnet.train.epochs": (2, TRAIN_IRNET),
+    "irnet.train.batch": (3, TRAIN_IRNET),
+    "irnet.train.crop": (96, TRAIN_IRNET),
+    "irnet.train.scale": ([1, 1], TRAIN_IRNET),
+    "irnet.train.optimizer": ("adamw", TRAIN_IRNET),
+    "irnet.train.schedule": ("one_cycle", TRAIN_IRNET),
+    "irnet.train.lr_boundary": (0.2, TRAIN_IRNET),
+    "irnet.train.lr_displacement": (0.2, TRAIN_IRNET),
+    "irnet.train.momentum": (0.9, TRAIN_IRNET),
+    "irnet.train.weight_decay": (0.01, TRAIN_IRNET),
+    "irnet.train.precision": ("bf16", TRAIN_IRNET),
+    "irnet.train.threads": (1, TRAIN_IRNET),
+    "irnet.infer.canvas": (96, ("infer_irnet",)),
+    "irnet.infer.precision": ("bf16", ("infer_irnet",)),
+    "displacement.iterations": (10, ("refine_displacement",)),
+    "displacement.threshold": (2, ("refine_displacement",)),
+    "random_walk.radius": (4, ("propagate",)),
+    "random_walk.beta": (8, ("propagate",)),
+    "random_walk.exp_times": (6, ("propagate",)),
+    "export.variants": (["full"], ("evaluate_masks",)),
+    "export.instance.bg_threshold": (0.3, ("export_masks",)),
+    "export.instance.min_fragment": (0, ("export_masks",)),
+    "export.semantic.bg_threshold": (0.3, ("export_masks",)),
+    "evaluation.cam_bg_threshold": (0.2, ("evaluate_masks",)),
+    "evaluation.iou": ([0.5], ("evaluate_masks",)),
+    "report.images": (1, ("report",)),
+    "runtime.results": ("elsewhere", ()),
+    "runtime.outputs": ("elsewhere", ()),
+    "runtime.workers": (0, ()),
+    "runtime.device": ("auto", ()),
+    "runtime.checkpoint_minutes": (1, ()),
+    "runtime.whole_graph": (True, ()),
+}
+"""Key → another value, and the first stages that it changes; written by hand, from what each stage uses.
+
+Stages below those change with them, whether they read the key themselves or not.
+"""
+
+NEEDED: dict[str, dict[str, object]] = {
+    # Frozen layers and running statistics want pretrained weights, other backbones features of their own.
+    "cam.train.freeze": {"cam.weights": "IMAGENET1K_V1"},
+    "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
+    "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
+    "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
+}
+"""Keys that have to be set before another one may be changed."""
+
+
+def changed(values: dict, **paths: object) -> dict:
+    """Values with dotted paths (dots written as __) set."""
+    for path, value in paths.items():
+        for key in reversed(path.replace("__", ".").split(".")):
+            value = {key: value}
+        values = merge(values, value)
+    return values
+
+
+def plan_of(values: dict) -> Plan:
+    config = parse_config(values)
+    return make_plan(config, build_index(config, results=Path(config.runtime.results)))
+
+
+def first_changes(before: Plan, after: Plan) -> set[str]:
+    """Stages of artifacts that are new although all their parents are known."""
+    known = {artifact.recipe for artifact in before.artifacts}
+    new = [artifact for artifact in after.artifacts if artifact.recipe not in known]
+    return {a.stage for a in new if all(parent.recipe in known for parent in a.parents)}
+
+
+def test_every_key_of_the_config_is_in_the_table():
+    assert list(FIRST_STAGES) == [path for path, _ in leaves()]
+
+
+@pytest.mark.parametrize("path", FIRST_STAGES)
+def test_first_stages_that_a_key_changes(path, tiny, photo_set, trained, tmp_path):
+    value, expected = FIRST_STAGES[path]
+    if value == "copy":
+        value = str(shutil.copytree(photo_set, tmp_path / "copy"))
+    elif value == "other.json":
+        truth = json.loads((photo_set / "truth.json").read_text(encoding="utf-8"))
+        (tmp_path / "other.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
+        value = str(tmp_path / "other.json")
+    elif value == "trained.pth":
+        value = str(getattr(trained, path.split(".")[0]))
+    elif path == "preset":
+        del tiny["cam"]["infer"]
+    before = changed(tiny, **NEEDED.get(path, {}))
+    assert first_changes(plan_of(before), plan_of(changed(before, **{path: value}))) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "readers"),
+    [
+        ("seed", {"train_cam", "train_irnet"}),
+        ("dataset.working_long_side", {"infer_cam", "mine_relations", "train_irnet", "infer_irnet"}),
+    ],
+)
+def test_keys_that_several_stages_read(path, readers, tiny):
+    specs = {artifact.stage: artifact.record.spec["config"] for artifact in plan_of(tiny).artifacts}
+    assert {stage for stage, settings in specs.items() if path in settings} == readers
+
+
+def test_runtime_keys_change_no_recipe_but_the_publication():
+    reach = {path for path, (_, stages) in FIRST_STAGES.items() if not set(stages) - {"publish"}}
+    assert {path for path, field in leaves() if is_runtime(field)} <= reach | {"preset"}
+
+
+# --- hand-made indexes
+
+
+def entry(image_id: str, labels: tuple[int, ...] | None = (0,), digest: str = "d") -> ImageEntry:
+    return ImageEntry(image_id, f"{image_id}.png", 32, 32, labels, digest)
+
+
+def make_index(train: list[ImageEntry], label: list[ImageEntry], **changes: object) -> Index:
+    index = Index(("cat", "dog"), tuple(sorted(train)), tuple(sorted(label)), None, {})
+    return dataclasses.replace(index, **changes)
+
+
+def config(**paths: object) -> Config:
+    values = changed({"shards": {"n": 4}, "dataset": {"root": "."}}, **paths)
+    return parse_config(values)
+
+
+TRAIN = [entry(f"t{i}") for i in range(12)]
+LABEL = [entry(f"l{i}") for i in range(12)]
+
+
+def recipes(plan: Plan, *stages: str) -> set[str]:
+    return {artifact.recipe for artifact in plan.artifacts if artifact.stage in stages}
+
+
+def needed(plan: Plan) -> set[str]:
+    """Stages that the target is made of."""
+    found, todo = {}, [plan.target]
+    while todo:
+        artifact = todo.pop()
+        if artifact.recipe not in found:
+            found[artifact.recipe] = artifact.stage
+            todo += artifact.parents
+    return set(found.values())
+
+
+def test_labelling_more_images_leaves_training_and_calibration_alone():
+    before = make_plan(config(), make_index(TRAIN, TRAIN + LABEL[:5]))
+    after = make_plan(config(), make_index(TRAIN, TRAIN + LABEL))
+    stages = ("train_cam", "mine_relations", "train_irnet", "calibrate_displacement")
+    assert recipes(before, *stages) == recipes(after, *stages)
+    of_training = [{a.recipe for a in plan.artifacts if "train-" in a.unit} for plan in (before, after)]
+    assert of_training[0] == of_training[1]
+
+
+def test_an_appended_image_touches_its_own_shard_alone():
+    before = make_plan(config(), make_index(TRAIN, LABEL[:-1]))
+    after = make_plan(config(), make_index(TRAIN, LABEL))
+    new = {a.unit for a in after.artifacts} - {"all"}
+    touched = {a.unit for a in after.artifacts if a.recipe not in {b.recipe for b in before.artifacts}}
+    assert touched - {"all"} == {f"label-{shard_of(LABEL[-1].image_id, 4):02d}-of-04"} < new
+
+
+def test_image_in_both_lists_is_a_training_image():
+    plan = make_plan(config(), make_index(TRAIN, TRAIN[:3] + LABEL[:2]))
+    units = {artifact.unit for artifact in plan.of("export_masks")}
+    expected = {f"train-{shard_of(e.image_id, 4):02d}-of-04" for e in TRAIN[:3]}
+    expected |= {f"label-{shard_of(e.image_id, 4):02d}-of-04" for e in LABEL[:2]}
+    assert units == expected
+    of_cams = {artifact.recipe for artifact in plan.of("infer_cam")}
+    alone = make_plan(config(), make_index(TRAIN, TRAIN))
+    assert recipes(alone, "infer_cam") <= of_cams
+
+
+def test_shards_without_image_are_left_out():
+    plan = make_plan(config(shards__n=1000), make_index(TRAIN[:2], TRAIN[:2]))
+    assert len(plan.of("infer_cam")) == len({shard_of(e.image_id, 1000) for e in TRAIN[:2]}) == 2
+
+
+@given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=30), st.integers(1, 9))
+@settings(deadline=None, max_examples=25)
+def test_shards_partition_the_images(image_ids, n):
+    index = make_index([entry(i) for i in image_ids], [entry(i) for i in image_ids])
+    lists = list(image_lists(config(shards__n=n), index))
+    training = lists[: len(lists) // 2]
+    assert sorted(e.image_id for entries in training for e in entries) == sorted(image_ids)
+    assert all(len({shard_of(e.image_id, n) for e in entries}) == 1 for entries in training)
+
+
+def test_every_list_of_a_record_is_written():
+    index = make_index(TRAIN, TRAIN[:3] + LABEL)
+    written = {f"index/{list_digest(entries)}/images.json" for entries in image_lists(config(), index)}
+    read = {path for artifact in make_plan(config(), index).artifacts for path in artifact.record.images}
+    assert read == written
+
+
+def test_variants_share_every_stage_above_them():
+    index = make_index(TRAIN, TRAIN)
+    one = make_plan(config(export__variants=["full"]), index)
+    three = make_plan(config(export__variants=["cam", "boundary", "full"]), index)
+    shared = set(STAGES) - {"export_masks", "gather_masks", "evaluate_masks", "report", "publish"}
+    assert recipes(one, *shared) == recipes(three, *shared)
+    assert recipes(one, "export_masks", "gather_masks") < recipes(three, "export_masks", "gather_masks")
+    assert len(three.of("export_masks")) == 3 * len(one.of("export_masks"))
+
+
+def test_cam_alone_needs_no_irnet():
+    plan = make_plan(config(export__variants=["cam"]), make_index(TRAIN, TRAIN + LABEL))
+    assert needed(plan) == {"train_cam", "infer_cam", "export_masks", "gather_masks", "report", "publish"}
+
+
+def test_everything_planned_is_parent_before_child():
+    plan = make_plan(config(), make_index(TRAIN, TRAIN + LABEL))
+    seen: set[str] = set()
+    for artifact in plan.artifacts:
+        assert {parent.recipe for parent in artifact.parents} <= seen
+        seen.add(artifact.recipe)
+    assert plan.target.stage == "publish"
+    assert len(seen) == len(plan.artifacts)
+
+
+@pytest.mark.parametrize(
+    ("key", "trainer", "silent"),
+    [
+        ("cam.trained", "train_cam", ("cam.train.lr", "cam.train.epochs")),
+        ("irnet.trained", "train_irnet", ("irnet.train.epochs", "irnet.radius", "relations.fg_threshold")),
+    ],
+)
+def test_trained_weights_leave_training_out(key, trainer, silent):
+    index = make_index(TRAIN, TRAIN, files={key: OutsideFile("/any/where.pth", "a" * 16)})
+    base = make_plan(config(**{key: "/any/where.pth"}), index)
+    (artifact,) = base.of(trainer)
+    assert artifact.parents == ()
+    assert artifact.record.files == {key: "/any/where.pth"}
+    for path in silent:
+        value = FIRST_STAGES[path][0]
+        other = make_plan(config(**{key: "/any/where.pth", path: value}), index)
+        assert other.target.recipe == base.target.recipe, path
+    if key == "irnet.trained":
+        assert "mine_relations" not in needed(base)
+
+
+def test_place_of_a_weights_file_changes_nothing_its_content_does():
+    def target(path, digest):
+        files = {"cam.trained": OutsideFile(path, digest)}
+        return make_plan(config(cam__trained=path), make_index(TRAIN, TRAIN, files=files)).target.recipe
+
+    assert target("/a.pth", "1" * 16) == target("/b.pth", "1" * 16) != target("/a.pth", "2" * 16)
+
+
+def test_other_labels_train_the_classifier_anew():
+    before = make_plan(config(), make_index(TRAIN, TRAIN))
+    other = [dataclasses.replace(TRAIN[0], labels=(1,)), *TRAIN[1:]]
+    assert first_changes(before, make_plan(config(), make_index(other, other))) == {"train_cam"}
+
+
+def test_labels_of_images_that_are_only_labelled_reach_no_training():
+    before = make_plan(config(), make_index(TRAIN, LABEL))
+    other = [dataclasses.replace(LABEL[0], labels=(1,)), *LABEL[1:]]
+    after = make_plan(config(), make_index(TRAIN, other))
+    stages = ("train_cam", "train_irnet", "calibrate_displacement")
+    assert recipes(before, *stages) == recipes(after, *stages)
+    assert "infer_cam" in first_changes(before, after)
+
+
+def test_evaluation_is_left_out_without_ground_truth():
+    plain = make_plan(config(), make_index(TRAIN, TRAIN))
+    assert not plain.of("evaluate_masks")
+    truth = Truth("e" * 16, frozenset({"t1"}))
+    assert len(make_plan(config(), make_index(TRAIN, TRAIN, truth=truth)).of("evaluate_masks")) == 1
+
+
+def test_report_shows_evaluated_images_first_and_no_negatives():
+    images = [*TRAIN, entry("negative", ()), entry("predicted", None)]
+    index = make_index(TRAIN, images, truth=Truth("e" * 16, frozenset({"t3", "t5"})))
+    assert report_images(index, 2) == {"t3", "t5"}
+    assert report_images(index, 99) == {e.image_id for e in images} - {"negative"}
+    assert report_images(index, 5) < report_images(index, 6)
+
+
+def test_versions_and_labels():
+    plan = make_plan(config(), make_index(TRAIN, TRAIN))
+    for artifact in plan.artifacts:
+        assert artifact.record.version == STAGES[artifact.stage].version
+        assert artifact.label.startswith(f"{artifact.stage} {artifact.unit}")
+        assert (
+            artifact.path
+            == f"{artifact.stage}/{artifact.unit}.{artifact.recipe}.{STAGES[artifact.stage].ext}"
+        )
+    bumped = dataclasses.replace(plan.artifacts[-1], label="another name for people")
+    assert bumped.recipe == plan.artifacts[-1].recipe
+
+
+def test_a_bumped_version_is_another_recipe(monkeypatch):
+    index = make_index(TRAIN, TRAIN)
+    before = make_plan(config(), index)
+    monkeypatch.setitem(STAGES, "propagate", dataclasses.replace(STAGES["propagate"], version=99))
+    assert first_changes(before, make_plan(config(), index)) == {"propagate"}
+
+
+def test_a_plan_of_thousands_of_jobs_takes_a_moment():
+    many = [entry(f"image {i}") for i in range(4000)]
+    values = config(shards__n=512, export__variants=["cam", "boundary", "full"])
+    start = time.perf_counter()
+    plan = make_plan(values, make_index(many, many))
+    assert len(plan.artifacts) > 4000
+    assert time.perf_counter() - start < 20
+
+
+def test_appended_photo_of_a_real_folder(tiny, photo_set, tmp_path):
+    folder = shutil.copytree(photo_set, tmp_path / "copy")
+    tiny["dataset"]["root"] = str(folder)
+    before = plan_of(tiny)
+    Image.new("RGB", (48, 40), "green").save(folder / "images" / "new.png")
+    with (folder / "labels.csv").open("a", encoding="utf-8") as file:
+        file.write("new,cat\n")
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    truth["images"].append({"id": 99, "file_name": "new.png", "height": 40, "width": 48})
+    (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    after = plan_of(tiny)
+    stages = ("train_cam", "mine_relations", "train_irnet", "calibrate_displacement")
+    assert recipes(before, *stages) == recipes(after, *stages)
+    new = [a for a in after.artifacts if a.recipe not in {b.recipe for b in before.artifacts}]
+    assert {a.unit for a in new} - {"all"} == {f"label-{shard_of('new', 2):02d}-of-02"}

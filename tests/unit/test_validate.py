@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from irnet_pipe import resources
+from irnet_pipe.artifacts.weights import write_weights
+from irnet_pipe.config import parse_config
+from irnet_pipe.errors import InputError
+from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.presets import merge
+from irnet_pipe.validate import validate
+
+
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def values(tmp_path: Path, resnet18: Path) -> dict[str, Any]:
+    """A config that is all right: eight images, two of them negatives."""
+    root = tmp_path / "data"
+    root.mkdir()
+    labels = ["red", "red;green", "green", "red", "red", "green", "", ""]
+    for number in range(len(labels)):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(root / f"{number}.png")
+    rows = [f"{number},{label}" for number, label in enumerate(labels)]
+    (root / "labels.csv").write_text("\n".join(["image_id,labels", *rows]))
+    train = {"batch": 4, "crop": 96, "epochs": 3, "precision": "fp32"}
+    return {
+        "dataset": {"root": str(root)},
+        "cam": {"backbone": "resnet18", "weights": str(resnet18), "train": train | {"long_side": [64, 96]}},
+        "irnet": {"backbone": "resnet18", "weights": "cam", "train": train},
+        "runtime": {"results": str(tmp_path / "results"), "device": "cpu"},
+    }
+
+
+def problems(values: dict[str, Any], changes: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as error:
+        validate(parse_config(merge(values, changes)))
+    return "\n".join(error.value.problems)
+
+
+def test_summary(values: dict[str, Any]) -> None:
+    told = "\n".join(validate(parse_config(values)))
+    for part in (
+        "training images: 8, 2 of them without any class",
+        "images to be labelled: 8",
+        "classes: 2, training images of each: green 3, red 4",
+        "cam.train: 6 steps (8 training images, batch 4, 3 epochs)",
+        "irnet.train: 3 steps (6 training images with labels, batch 4, 3 epochs)",
+        "disk: about ",
+        "memory: about ",
+    ):
+        assert part in told
+    assert "note:" not in told
+
+
+def test_crops_that_are_mostly_padding_are_told(values: dict[str, Any]) -> None:
+    told = "\n".join(validate(parse_config(merge(values, {"irnet": {"train": {"crop": 120}}}))))
+    assert (
+        "note: irnet.train.crop 120 is twice the longest side drawn (60) or more: 75% of a crop is padding"
+        in told
+    )
+
+
+def test_every_problem_is_told_at_once(values: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "data" / "9.png").write_bytes(b"")
+    told = problems(
+        values,
+        {
+            "cam": {"backbone": "resnet50", "train": {"precision": "fp16"}},
+            "irnet": {"weights": "NO_SUCH_NAME"},
+        },
+    )
+    for part in (
+        "9.png: cannot be decoded",
+        "resnet18.pth: not weights of resnet50",
+        "cam.train.precision: fp16 needs a CUDA device",
+        "NO_SUCH_NAME: neither a file nor weights of torchvision",
+    ):
+        assert part in told
+
+
+def test_fewer_images_than_a_batch(values: dict[str, Any]) -> None:
+    told = problems(values, {"cam": {"train": {"batch": 9}}, "irnet": {"train": {"batch": 7}}})
+    assert "cam.train.batch is 9, but there are only 8 training images; set it to 8 or less" in told
+    assert "irnet.train.batch is 7, but there are only 6 training images with labels; set it to 6" in told
+
+
+def test_a_crop_that_no_pair_fits_into(values: dict[str, Any]) -> None:
+    assert "irnet.train.crop is 72, but irnet.radius 10 needs 73" in problems(
+        values, {"irnet": {"train": {"crop": 72}}}
+    )
+
+
+def test_no_such_device(values: dict[str, Any]) -> None:
+    assert "runtime.device: 'cuda:99'" in problems(values, {"runtime": {"device": "cuda:99"}})
+
+
+def test_what_the_machine_lacks(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "disk_free", lambda folder: 1000)
+    assert "0.0 GiB are free; free some" in problems(values, {})
+    monkeypatch.undo()
+    monkeypatch.setattr(resources, "memory_total", lambda device: 10_000_000)
+    told = problems(values, {})
+    assert "cam.train needs about" in told
+    assert "lower its batch or crop" in told
+
+
+def test_weights_in_the_place_of_training(values: dict[str, Any], tmp_path: Path) -> None:
+    cam, irnet = tmp_path / "cam.pth", tmp_path / "irnet.pth"
+    header = {"kind": "cam", "backbone": "resnet18", "classes": ["green", "red"]}
+    write_weights(cam, header=header, state_dict=CamNet("resnet18", 2).state_dict(), history={})
+    header = {"kind": "irnet", "backbone": "resnet18"}
+    write_weights(irnet, header=header, state_dict=IRNet("resnet18").state_dict(), history={})
+    trained = {"cam": {"trained": str(cam)}, "irnet": {"trained": str(irnet), "weights": "IMAGENET1K_V1"}}
+    assert not any("train:" in line for line in validate(parse_config(merge(values, trained))))
+    swapped = {"cam": {"trained": str(irnet)}, "irnet": {"trained": str(cam)}}
+    told = problems(values, swapped)
+    assert "found 'irnet', expected 'cam'" in told
+    assert "found 'cam', expected 'irnet'" in told
+    told = problems(values, merge(trained, {"dataset": {"classes": ["red", "green"]}}))
+    assert "classifies ['green', 'red'], but the data has the 2 classes ['red', 'green']" in told
+    assert "no such file" in problems(values, {"cam": {"trained": str(tmp_path / "no.pth")}})
+
+
+def test_memory_of_a_training_step_follows_batch_and_crop() -> None:
+    model = CamNet("resnet18", 2).train()
+    state = 4 * sum(parameter.nbytes for parameter in model.parameters())
+
+    def need(batch: int, crop: int, precision: str = "fp32") -> int:
+        return resources.training_bytes(model, batch=batch, crop=crop, precision=precision) - state
+
+    assert need(8, 128) == pytest.approx(2 * need(4, 128), rel=1e-3)
+    assert need(4, 256) == pytest.approx(4 * need(4, 128), rel=1e-3)
+    assert need(4, 256, "bf16") < need(4, 256)
+    everything = CamNet("resnet18", 2, freeze="none").train()
+    assert resources.training_bytes(everything, batch=4, crop=256, precision="fp32") - state > need(4, 256)
+
+
+def test_free_disk_of_a_folder_to_be(tmp_path: Path) -> None:
+    assert resources.disk_free(tmp_path / "not" / "yet") > 0
