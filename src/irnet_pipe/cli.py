@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for stage, summary in STAGE_VERBS.items():
-        _add_stage(verbs.add_parser(stage, help=summary, description=f"Stage {stage}: {summary}."))
+        _add_stage(verbs.add_parser(stage, help=summary, description=f"Stage {stage}: {summary}."), stage)
     for name, run, summary in (
         ("index_dataset", _index_dataset, "read lists, labels and photos; tell every problem"),
         ("validate", _validate, "check config, files, labels, weights, disk and memory"),
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_stage(verb: argparse.ArgumentParser) -> None:
+def _add_stage(verb: argparse.ArgumentParser, stage: str) -> None:
     verb.add_argument(
         "--recipe", type=Path, required=True, help="record of the artifact (results/recipes/*.json)"
     )
@@ -86,7 +86,7 @@ def _add_stage(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--checkpoint-minutes", type=float, default=5, help="trainers save their state this often"
     )
-    verb.set_defaults(run=_stage)
+    verb.set_defaults(run=_stage, stage=stage)
 
 
 def _stage(options: argparse.Namespace) -> None:
@@ -94,6 +94,10 @@ def _stage(options: argparse.Namespace) -> None:
     from irnet_pipe.runtime.job import Job
 
     record = read_record(options.recipe)
+    if record.stage != options.stage:
+        raise InputError(
+            f"{options.recipe}: a recipe of {record.stage}, not of {options.stage}; run `irnet-pipe {record.stage}`"
+        )
     job = Job(
         record=record,
         output=options.output,

@@ -88,7 +88,7 @@ def read_record(path: Path) -> Record:
         return Record(**value | {"parents": parents, "images": tuple(value["images"])})
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe; a dry run (`snakemake -n`) writes the recipes") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not a recipe of this version ({error}); a dry run writes it anew"
         ) from None

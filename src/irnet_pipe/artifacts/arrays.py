@@ -19,7 +19,7 @@ Source = ArtifactReader | ShardSet
 
 def pack_maps(name: str, maps: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     """Arrays `<name>` (n,h,w) f2 and `<name>_peak` (n,) f4 of non-negative maps (n,h,w)."""
-    peak = maps.reshape(len(maps), -1).max(axis=1, initial=0).astype(np.float32)
+    peak = maps.max(axis=(1, 2), initial=0).astype(np.float32)
     scale = np.where(peak > 0, peak, 1).astype(np.float32)
     return {name: (maps / scale[:, None, None]).astype(np.float16), f"{name}_peak": peak}
 

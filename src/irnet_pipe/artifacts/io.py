@@ -184,16 +184,16 @@ class ArtifactReader:
                 f"{self.path}: no complete artifact (format {attributes.get('format')!r}, expected {FORMAT!r}); "
                 "delete it and run snakemake again"
             )
+        if attributes["kind"] != kind:
+            raise ArtifactError(
+                f"{self.path}: holds kind {attributes['kind']!r}, expected {kind!r}; give another file"
+            )
         for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
             if attributes[key] > newest:
                 raise ArtifactError(
                     f"{self.path}: {key} {attributes[key]} is newer than {newest}, the newest that irnet_pipe "
                     f"{__version__} reads; update irnet_pipe, or delete the file and run snakemake again"
                 )
-        if attributes["kind"] != kind:
-            raise ArtifactError(
-                f"{self.path}: holds kind {attributes['kind']!r}, expected {kind!r}; give another file"
-            )
 
     def _read_index(self) -> dict[str, ImageSize]:
         index = self._file["index"]

@@ -12,8 +12,10 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "instances": 1,
     "propagation": 1,
     "masks": 1,
+    "calibration": 1,
+    "scores": 1,
 }
-"""Kinds of HDF5 artifacts and the newest version of each that this software writes and reads."""
+"""Kinds of HDF5 and JSON artifacts and the newest version of each that this software writes and reads."""
 
 KIND_OF_STAGE: Final[dict[str, str]] = {
     "infer_cam": "cam",
@@ -22,4 +24,6 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "refine_displacement": "instances",
     "propagate": "propagation",
     "export_masks": "masks",
+    "calibrate_displacement": "calibration",
+    "evaluate_masks": "scores",
 }

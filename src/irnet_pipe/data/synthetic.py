@@ -30,7 +30,7 @@ from irnet_pipe.export.voc import encode_png
 CLASS_NAMES = tuple(kind.name for kind in KINDS)
 MIN_SIZE = 48
 NEGATIVE_EVERY = 10  # one image in ten shows no object
-LARGEST_OBJECT = 0.28  # geometric mean of the half-axes, as a share of `size`
+LARGEST_OBJECT = 0.30  # geometric mean of the half-axes, as a share of `size`
 SIZE_RATIO = 4.0  # largest by smallest object in length: two octaves
 HUE_SPREAD = 0.05
 LEAST_INSIDE = 0.8  # share of an object's area that must lie within the image
@@ -59,7 +59,7 @@ class Scene:
         ]
 
 
-def generate(folder: Path, *, seed: int, images: int = 320, size: int = 160) -> None:
+def generate(folder: Path, *, seed: int, images: int = 320, size: int = 192) -> None:
     """Writes a data set; the same arguments give the same bytes.
 
     JPEGImages/*.jpg, SegmentationClass/*.png and SegmentationObject/*.png (VOC palette), ImageSets/train.txt, and
@@ -95,7 +95,7 @@ def generate(folder: Path, *, seed: int, images: int = 320, size: int = 160) -> 
         csv.writer(file, lineterminator="\n").writerows([("image_id", "labels"), *rows])
 
 
-def make_scene(index: int, *, seed: int, size: int = 160) -> Scene:
+def make_scene(index: int, *, seed: int, size: int = 192) -> Scene:
     """Draws image number `index`; its sides are within a tenth of `size` pixels."""
     rng = np.random.default_rng([seed, index])
     height, width = (int(rng.integers(round(0.9 * size), round(1.1 * size) + 1)) for _ in range(2))
@@ -121,7 +121,7 @@ def _arrange(
     for class_id in rng.permutation(len(KINDS))[: rng.choice([1, 2], p=[0.6, 0.4])]:
         group: list[int] = []
         for _ in range(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])):
-            sibling = int(rng.choice(group)) if group and rng.uniform() < 0.75 else None
+            sibling = int(rng.choice(group)) if group and rng.uniform() < 0.7 else None
             for _ in range(12):
                 near = None if sibling is None else placements[sibling]
                 placement = _propose(int(class_id), height, width, size=size, near=near, rng=rng)

@@ -62,12 +62,13 @@ class Job:
         return self.results / parent.path
 
     def variant_parents(self, stage: str, variant: str) -> list[Path]:
-        """Artifacts of one variant."""
-        return [path for path in self.parents(stage) if self.parent_record(path).spec["variant"] == variant]
-
-    def parent_record(self, path: Path) -> Record:
-        """Recipe of an artifact that the job reads."""
-        return read_record(record_path(self.results, path.name.split(".")[-2]))
+        """Artifacts of one variant that the job reads."""
+        return [
+            self.results / parent.path
+            for parent in self.record.parents
+            if parent.stage == stage
+            if read_record(record_path(self.results, parent.recipe)).spec["variant"] == variant
+        ]
 
     @property
     def truth(self) -> Path:

@@ -6,11 +6,10 @@ calibration alone when more images are labelled.
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
-from irnet_pipe.artifacts.io import ShardSet, atomic_path
+from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.errors import InputError
 from irnet_pipe.runtime.job import Job
 
@@ -30,5 +29,4 @@ def run(job: Job) -> None:
             "no training image has a label, so there is no mean displacement; give labelled images"
         )
     mean = {"mean_displacement": (total / pixels).tolist(), "pixels": pixels}
-    with atomic_path(job.output) as temporary:
-        temporary.write_text(json.dumps(mean, indent=1) + "\n", encoding="utf-8")
+    write_json(job.output, job.record, mean)

@@ -6,7 +6,6 @@ in masks.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
-from irnet_pipe.artifacts.io import ShardSet, atomic_path
+from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
@@ -38,8 +38,7 @@ def run(job: Job) -> None:
         "cam": {"semantic": _score_cams(job, images, truth)},
         "variants": {variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")},
     }
-    with atomic_path(job.output) as temporary:
-        temporary.write_text(json.dumps(scores, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(job.output, job.record, scores)
 
 
 def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> dict[str, Any]:

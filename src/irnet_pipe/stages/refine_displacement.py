@@ -5,12 +5,11 @@ Stored are centroid (2, h, w) i2, the place a pixel comes to rest at, and instan
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import torch
 
 from irnet_pipe.artifacts.io import ArtifactReader, write_artifact
+from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.numerics.clustering import cluster_centroids
 from irnet_pipe.numerics.displacement import refine_centroids
 from irnet_pipe.runtime.job import Job
@@ -20,7 +19,7 @@ def run(job: Job) -> None:
     """Write centroids and instance maps of a shard."""
     torch.set_num_threads(1)
     settings = job.setting("displacement")
-    calibration = json.loads(job.parent("calibrate_displacement").read_text(encoding="utf-8"))
+    calibration = read_json(job.parent("calibrate_displacement"), kind="calibration")
     mean = torch.tensor(calibration["mean_displacement"], dtype=torch.float32)[:, None, None]
     with (
         ArtifactReader(job.parent("infer_irnet"), kind="irnet_maps") as maps,

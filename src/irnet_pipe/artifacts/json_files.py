@@ -1,0 +1,66 @@
+"""JSON artifacts: small results under the same header as the HDF5 artifacts, beside their own keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from irnet_pipe import __version__
+from irnet_pipe.artifacts.io import atomic_path
+from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
+from irnet_pipe.errors import ArtifactError
+from irnet_pipe.recipes import Record
+
+
+def write_json(path: Path, record: Record, content: Mapping[str, Any]) -> None:
+    """Write the JSON artifact of a recipe: temporary name, fsync, renamed.
+
+    Args:
+        path: of the file.
+        record: its recipe.
+        content: JSON values; NaN is refused.
+    """
+    kind = KIND_OF_STAGE[record.stage]
+    header = {
+        "format": FORMAT,
+        "format-version": FORMAT_VERSION,
+        "kind": kind,
+        "kind-version": KIND_VERSIONS[kind],
+        "recipe": record.recipe,
+    }
+    text = json.dumps({**header, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, *, kind: str) -> dict[str, Any]:
+    """Read a JSON artifact: header and content.
+
+    Args:
+        path: the file.
+        kind: the kind expected (`artifacts.schema`).
+
+    Raises:
+        ArtifactError: missing, damaged, of another kind or of a newer version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: artifact is missing; run snakemake, which makes it anew") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{path}: no artifact, expected format {FORMAT!r}; delete it and run snakemake again"
+        )
+    if content["kind"] != kind:
+        raise ArtifactError(f"{path}: holds kind {content['kind']!r}, expected {kind!r}; give another file")
+    for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
+        if content[key] > newest:
+            raise ArtifactError(
+                f"{path}: {key} {content[key]} is newer than {newest}, the newest that irnet_pipe {__version__} "
+                "reads; update irnet_pipe, or delete the file and run snakemake again"
+            )
+    return content
