@@ -15,15 +15,15 @@ from PIL import Image
 from irnet_pipe.config import Config, parse_config
 from irnet_pipe.presets import merge
 
-CLASSES = ("cat", "dog")
+CLASSES = ("box", "disc")
 IMAGES: dict[str, tuple[tuple[int, int], str]] = {
-    "beta": ((48, 64), "cat;dog"),
-    "dot.in.name": ((64, 48), "dog"),
+    "beta": ((48, 64), "box;disc"),
+    "dot.in.name": ((64, 48), "disc"),
     "gamma": ((40, 56), ""),
-    "larger": ((80, 112), "cat"),
-    "sub dir/ä b": ((56, 56), "cat"),
-    "100% sure": ((47, 61), "dog"),
-    "label only": ((33, 64), "cat;dog"),
+    "larger": ((80, 112), "box"),
+    "sub dir/ä b": ((56, 56), "box"),
+    "100% sure": ((47, 61), "disc"),
+    "label only": ((33, 64), "box;disc"),
     "sub dir/ä": ((64, 64), ""),
 }
 """image_id → (height, width), classes; the last three are labelled, but never train."""

@@ -94,7 +94,9 @@ class Dataset(Section):
         0.5,
         description="With missing: predict, the classifier's probability from which a class counts as present.",
     )
-    working_long_side: Annotated[int | None, BeforeValidator(_none_word), Field(ge=16, le=16384)] = Field(
+    working_long_side: Annotated[
+        Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(_none_word)
+    ] = Field(
         512,
         description="Photos with a longer side are processed at this long side (pixels); masks come back at the "
         "photo's own size. none: no bound.",
@@ -456,7 +458,9 @@ def parse_runtime(values: dict[str, Any]) -> tuple[str, Runtime]:
         runtime_keys = Runtime.model_validate(values.get("runtime") or {})
     except ValidationError as error:
         raise InputError(_problem("config: runtime", item) for item in error.errors()) from None
-    return str((values.get("dataset") or {}).get("root") or "."), runtime_keys
+    dataset = values.get("dataset")
+    root = dataset.get("root") if isinstance(dataset, dict) else None
+    return str(root or "."), runtime_keys
 
 
 def load_config(*paths: Path) -> Config:

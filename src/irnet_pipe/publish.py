@@ -10,28 +10,36 @@ import tarfile
 import time
 from pathlib import Path
 
-from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.artifacts.json_files import read_json
+from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError
 from irnet_pipe.evaluation.tables import scores_csv, summary_text
 from irnet_pipe.recipes import Parent, Record, read_record
 
 VARIANTS = "variants"
+FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
+FILES = ("recipe-*.json", "masks.json", "counts.json", "scores.*", "summary.txt", "report.html")
 
 
 def publish(recipe: Path, output: Path) -> None:
     """Publish a run.
 
-    Markers of other recipes are removed first and the own one is written last, so a marker vouches for all that
-    lies beside it.
+    What an earlier publication has left is removed first, and the marker of the recipe is written last: it vouches
+    for all that lies beside it.
 
     Args:
         recipe: record of the publication.
         output: outputs/<run>.
+
+    Raises:
+        ArtifactError: an artifact to be published is missing or damaged.
     """
     record, results = read_record(recipe), recipe.parent.parent
-    output.mkdir(parents=True, exist_ok=True)
-    for marker in output.glob("recipe-*.json"):
-        marker.unlink()
-    shutil.rmtree(output / VARIANTS, ignore_errors=True)
+    for parent in record.parents:
+        if not (results / parent.path).is_file():
+            raise ArtifactError(
+                f"{results / parent.path}: artifact is missing; run snakemake, which makes it anew"
+            )
+    _clear(output)
     *others, primary = [parent for parent in record.parents if parent.stage == "gather_masks"]
     _unpack(results / primary.path, output)
     for other in others:
@@ -41,15 +49,26 @@ def publish(recipe: Path, output: Path) -> None:
     _write(output / f"recipe-{record.recipe}.json", _provenance(record))
 
 
+def _clear(output: Path) -> None:
+    """Make the folder, and remove what was published there before, by whatever config."""
+    output.mkdir(parents=True, exist_ok=True)
+    for pattern in FILES:
+        for path in output.glob(pattern):
+            path.unlink()
+    for name in FOLDERS:
+        shutil.rmtree(output / name, ignore_errors=True)
+
+
 def _variant(results: Path, parent: Parent) -> str:
     return str(read_record(results / "recipes" / f"{parent.recipe}.json").spec["variant"])
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    for name in ("SegmentationClass", "SegmentationObject"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter=_as_of_now)
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter=_as_of_now)
+    except tarfile.ReadError as error:
+        raise ArtifactError(f"{archive}: damaged ({error}); delete it and run snakemake again") from None
 
 
 def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
@@ -59,9 +78,8 @@ def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 
 def _copy(path: Path, stage: str, output: Path) -> None:
     if stage == "evaluate_masks":
-        text = path.read_text(encoding="utf-8")
-        scores = json.loads(text)
-        _write(output / "scores.json", text)
+        scores = read_json(path, kind="scores")
+        _write(output / "scores.json", path.read_text(encoding="utf-8"))
         _write(output / "scores.csv", scores_csv(scores))
         _write(output / "summary.txt", summary_text(scores))
     elif stage == "report":

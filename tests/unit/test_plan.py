@@ -33,7 +33,7 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "dataset.format": ("csv", ()),
     "dataset.photos": ("images", ()),
     "dataset.labels": ("labels.csv", ()),
-    "dataset.classes": (["dog", "cat"], ("train_cam",)),
+    "dataset.classes": (["disc", "box"], ("train_cam",)),
     "dataset.train": ("all", ("train_cam",)),
     "dataset.label": ("train.txt", ("gather_masks", "evaluate_masks")),
     "dataset.evaluate": ("train.txt", ("evaluate_masks",)),
@@ -190,7 +190,7 @@ def entry(image_id: str, labels: tuple[int, ...] | None = (0,), digest: str = "d
 
 
 def make_index(train: list[ImageEntry], label: list[ImageEntry], **changes: object) -> Index:
-    index = Index(("cat", "dog"), tuple(sorted(train)), tuple(sorted(label)), None, {})
+    index = Index(("box", "disc"), tuple(sorted(train)), tuple(sorted(label)), None, {})
     return dataclasses.replace(index, **changes)
 
 
@@ -387,7 +387,7 @@ def test_appended_photo_of_a_real_folder(tiny, photo_set, tmp_path):
     before = plan_of(tiny)
     Image.new("RGB", (48, 40), "green").save(folder / "images" / "new.png")
     with (folder / "labels.csv").open("a", encoding="utf-8") as file:
-        file.write("new,cat\n")
+        file.write("new,box\n")
     truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     truth["images"].append({"id": 99, "file_name": "new.png", "height": 40, "width": 48})
     (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")

@@ -116,7 +116,7 @@ def smooth_field(rng: np.random.Generator, height: int, width: int, *, cell: flo
     """(H,W) float32 noise of about unit deviation that varies over `cell` pixels."""
     rows, columns = max(2, round(height / cell) + 2), max(2, round(width / cell) + 2)
     coarse = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
-    return _float32(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
 
 
 def colour(hue: float, saturation: float, value: float) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -38,6 +39,8 @@ def shield_children() -> Iterator[None]:
     A signal to the whole process group would kill the processes that load photos, and with them the step that
     the trainer is to finish.
     """
+    # started with the first child, the tracker would unblock the signals
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.data.image_list import ImageEntry, read_list
+from irnet_pipe.data.truth_list import TRUTH_NAME
 from irnet_pipe.recipes import INDEX, Record, read_record, record_path
 from irnet_pipe.runtime.progress import Progress
 
@@ -73,7 +74,7 @@ class Job:
     @property
     def truth(self) -> Path:
         """List of the ground truth."""
-        return self.results / INDEX / self.fact("truth") / "truth.json"
+        return self.results / INDEX / str(self.fact("truth")) / TRUTH_NAME
 
     @property
     def work(self) -> Path:

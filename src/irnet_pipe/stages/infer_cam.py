@@ -21,6 +21,7 @@ from irnet_pipe.runtime.photos import image_size, open_photo
 
 def run(job: Job) -> None:
     """Write the class maps of a shard."""
+    torch.set_num_threads(1)
     device = use_device(job.device)
     model = load_cam_net(job.parent("train_cam")).to(device)
     settings = job.setting("cam.infer")

@@ -19,6 +19,7 @@ from irnet_pipe.runtime.photos import image_size, open_photo
 
 def run(job: Job) -> None:
     """Write boundary maps and displacement fields of a shard."""
+    torch.set_num_threads(1)
     device = use_device(job.device)
     model = load_irnet(job.parent("train_irnet")).to(device)
     settings = job.setting("irnet.infer")
