@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from irnet_pipe.artifacts.weights import read_weights, write_weights
@@ -122,8 +123,6 @@ def test_frozen_layers_keep_their_weights(job, tmp_path):
     state = read_weights(job.output, kind="cam").state_dict
     pretrained = {key.removeprefix("backbone."): state[key] for key in state if "backbone." in key}
     source = tmp_path / "resnet18.pth"
-    import torch
-
     torch.save(pretrained, source)
     job.output.unlink()
     train_cam.run(with_file(with_settings(job, freeze="layer2", batch_norm="running"), "cam.weights", source))

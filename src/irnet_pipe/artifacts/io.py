@@ -27,6 +27,9 @@ from irnet_pipe.data.image_list import canonical_json
 from irnet_pipe.errors import ArtifactError
 from irnet_pipe.recipes import Record
 
+H5PY_ERRORS = (KeyError, OSError, RuntimeError, ValueError)
+"""What h5py raises for damaged files, besides ArtifactErrors of our own."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
@@ -173,8 +176,10 @@ class ArtifactReader:
         try:
             self._check(kind)
             self.sizes = self._read_index()
-        except BaseException:
+        except BaseException as error:
             self._file.close()
+            if isinstance(error, H5PY_ERRORS):
+                raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
             raise
 
     def _check(self, kind: str) -> None:
@@ -217,6 +222,16 @@ class ArtifactReader:
         spec: dict[str, Any] = json.loads(self._file.attrs["spec"])
         return spec
 
+    def size(self, image_id: str) -> ImageSize:
+        """Sizes of an image.
+
+        Raises:
+            ArtifactError: no such image.
+        """
+        if image_id not in self.sizes:
+            raise ArtifactError(f"{self.path}: has no image {image_id!r}; delete it and run snakemake again")
+        return self.sizes[image_id]
+
     def read(self, image_id: str, name: str) -> NDArray[Any]:
         """An array of an image.
 
@@ -231,7 +246,7 @@ class ArtifactReader:
                 f"{self.path}: has no {name!r} of image {image_id!r} ({key}); delete it and run "
                 "snakemake again"
             ) from None
-        except OSError as error:
+        except H5PY_ERRORS as error:
             raise ArtifactError(
                 f"{self.path}: {key} is damaged ({error}); delete it and run snakemake again"
             ) from None
@@ -269,17 +284,23 @@ class ShardSet:
         """All images, sorted."""
         return sorted(self._by_image)
 
+    def _reader(self, image_id: str) -> ArtifactReader:
+        if image_id not in self._by_image:
+            paths = ", ".join(str(reader.path) for reader in self._readers)
+            raise ArtifactError(f"{paths}: has no image {image_id!r}; delete it and run snakemake again")
+        return self._by_image[image_id]
+
     def size(self, image_id: str) -> ImageSize:
-        """Sizes of an image."""
-        return self._by_image[image_id].sizes[image_id]
+        """Sizes of an image; see `ArtifactReader.size`."""
+        return self._reader(image_id).size(image_id)
 
     def read(self, image_id: str, name: str) -> NDArray[Any]:
         """An array of an image; see `ArtifactReader.read`."""
-        return self._by_image[image_id].read(image_id, name)
+        return self._reader(image_id).read(image_id, name)
 
     def names(self, image_id: str) -> list[str]:
         """Names of an image's arrays."""
-        return self._by_image[image_id].names(image_id)
+        return self._reader(image_id).names(image_id)
 
     def close(self) -> None:
         """Close all files."""

@@ -39,10 +39,11 @@ def shield_children() -> Iterator[None]:
     A signal to the whole process group would kill the processes that load photos, and with them the step that
     the trainer is to finish.
     """
-    # started with the first child, the tracker would unblock the signals
-    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        # the process that tracks the children's semaphores, whose start unblocks signals
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

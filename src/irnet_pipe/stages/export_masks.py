@@ -34,7 +34,7 @@ def run(job: Job) -> None:
         write_artifact(job.output, job.record) as writer,
     ):
         for entry in job.progress(job.images):
-            size = scores.sizes[entry.image_id]
+            size = scores.size(entry.image_id)
             class_id = scores.read(entry.image_id, "class_id")
             arrays = {"class_id": class_id} | pack_runs("semantic", []) | _pack_instances([], [], [])
             if len(class_id):

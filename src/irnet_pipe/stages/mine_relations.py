@@ -26,7 +26,7 @@ def run(job: Job) -> None:
     ):
         for entry in job.progress(job.images):
             if not entry.labels:
-                writer.add(entry.image_id, cams.sizes[entry.image_id], {})
+                writer.add(entry.image_id, cams.size(entry.image_id), {})
                 continue
             photo = open_photo(job, entry)
             class_id, maps = read_class_maps(cams, entry.image_id)

@@ -36,7 +36,7 @@ def run(job: Job) -> None:
             class_id, class_maps = read_class_maps(cams, image_id)
             arrays: dict[str, NDArray[Any]] = {"class_id": class_id}
             if len(class_id):
-                size = cams.sizes[image_id].working
+                size = cams.size(image_id).working
                 boundary = torch.from_numpy(maps.read(image_id, "boundary").astype(np.float32))
                 instance_map = torch.from_numpy(instances.read(image_id, "instance_map").astype(np.int64))
                 cam = strided_cam([torch.from_numpy(map_) for map_ in class_maps], size=size)
@@ -47,4 +47,4 @@ def run(job: Job) -> None:
                 arrays |= pack_maps("class_score", class_score.numpy())
                 arrays["instance_class"] = class_id[class_index.numpy()]
                 arrays["instance_id"] = instance_id.numpy().astype(np.int32)
-            writer.add(image_id, cams.sizes[image_id], arrays, {"stride": 4})
+            writer.add(image_id, cams.size(image_id), arrays, {"stride": 4})

@@ -36,4 +36,4 @@ def run(job: Job) -> None:
                     "centroid": centroids.numpy().astype(np.int16),
                     "instance_map": instance_map.numpy().astype(np.uint16),
                 }
-            writer.add(entry.image_id, maps.sizes[entry.image_id], arrays, {"stride": 4})
+            writer.add(entry.image_id, maps.size(entry.image_id), arrays, {"stride": 4})

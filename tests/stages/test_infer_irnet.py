@@ -1,0 +1,21 @@
+"""infer_irnet on a tiny run."""
+
+import numpy as np
+from contract import ShardContract
+
+from irnet_pipe.numerics.cam import strided_size
+
+
+class TestInferIrnet(ShardContract):
+    stage = "infer_irnet"
+    parents = ("train_irnet",)
+    opens_photos = True
+
+    def check_arrays(self, reader, entry, job):
+        grid = strided_size(*reader.sizes[entry.image_id].working)
+        boundary = reader.read(entry.image_id, "boundary")
+        displacement = reader.read(entry.image_id, "displacement")
+        assert boundary.shape == grid and displacement.shape == (2, *grid)
+        assert boundary.dtype == displacement.dtype == np.float16
+        assert (boundary >= 0).all() and (boundary <= 1).all()
+        assert np.isfinite(displacement).all()

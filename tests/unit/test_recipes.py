@@ -1,0 +1,74 @@
+"""Records of recipes as files."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from irnet_pipe.errors import InputError
+from irnet_pipe.recipes import Parent, Record, read_record, record_path, write_record
+
+RECORD = Record(
+    recipe="0123456789abcdef",
+    stage="propagate",
+    version=1,
+    unit="label-00-of-02",
+    label="propagate label-00-of-02 seed 0",
+    path="propagate/label-00-of-02.0123456789abcdef.h5",
+    spec={"config": {"random_walk": {"beta": 10.0}}, "files": {}, "classes": ["größe", "猫"]},
+    parents=(Parent("infer_cam", "label-00-of-02", "f" * 16, f"infer_cam/label-00-of-02.{'f' * 16}.h5"),),
+    images=("index/abc/images.json",),
+    files={"cam.trained": "/far/away.pth"},
+)
+
+
+def test_round_trip(tmp_path):
+    write_record(tmp_path, RECORD)
+    path = record_path(tmp_path, RECORD.recipe)
+    assert read_record(path) == RECORD
+    assert [file.name for file in path.parent.iterdir()] == ["0123456789abcdef.json"]
+
+
+def test_equal_record_is_not_written_again(tmp_path):
+    write_record(tmp_path, RECORD)
+    path = record_path(tmp_path, RECORD.recipe)
+    os.utime(path, (1, 1))
+    write_record(tmp_path, RECORD)
+    assert path.stat().st_mtime == 1
+
+
+def test_newest_place_of_a_file_counts(tmp_path):
+    write_record(tmp_path, RECORD)
+    moved = dataclasses.replace(RECORD, files={"cam.trained": "/near.pth"})
+    write_record(tmp_path, moved)
+    assert read_record(record_path(tmp_path, RECORD.recipe)) == moved
+
+
+def test_missing_record(tmp_path):
+    with pytest.raises(InputError, match=r"x\.json: no such recipe; a dry run"):
+        read_record(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '"text"', "{}", '{"parents": 1}', '{"parents": [1]}']
+)
+def test_what_is_no_record(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"x\.json: not a recipe of this version .*dry run writes it anew"):
+        read_record(path)
+
+
+def test_folder_is_no_record(tmp_path):
+    with pytest.raises(InputError, match="not a recipe"):
+        read_record(tmp_path)
+
+
+def test_key_of_a_newer_version(tmp_path):
+    write_record(tmp_path, RECORD)
+    path = record_path(tmp_path, RECORD.recipe)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | {"colour": "red"}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not a recipe of this version .*colour"):
+        read_record(path)
