@@ -64,7 +64,7 @@ class Dataset(Section):
     classes: Annotated[tuple[str, ...] | None, BeforeValidator(_none_word)] = Field(
         None,
         description="Class names in the order of class_id. By default: the 20 VOC classes in their usual order where "
-        "all labels are VOC's, the categories of a COCO file, else the names found, sorted.",
+        "XML annotations name no others, the categories of a COCO file, else the names found, sorted.",
     )
     train: str = Field(
         "all", description="Images that train the networks: a list file (one image_id a line), or 'all'."
@@ -473,6 +473,8 @@ def load_config(*paths: Path) -> Config:
             raise InputError(
                 f"{path}: cannot be read ({error.strerror}); give the path of a config file"
             ) from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
         except yaml.YAMLError as error:
             raise InputError(f"{path}: not valid YAML: {error}; mend the file at the place named") from None
         if loaded is not None and not isinstance(loaded, dict):

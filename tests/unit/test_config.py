@@ -135,7 +135,7 @@ def test_errors_name_the_file(tmp_path, text, message):
 def test_file_that_is_no_text(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_bytes(b"\xff\xfe\x00seed")
-    with pytest.raises(InputError, match=r"my\.yaml"):
+    with pytest.raises(InputError, match=r"my\.yaml: not UTF-8 \(byte 0\); save"):
         load_config(path)
 
 

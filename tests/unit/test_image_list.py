@@ -84,5 +84,5 @@ def test_canonical_json_knows_no_order(value):
 
 def test_digests_never_change():
     """Recipes of every artifact rest on these."""
-    assert digest_text("ä") == "ba2eb8f04d1e87c6" or len(digest_text("ä")) == 16
-    assert list_digest([]) == digest_text("[]")
+    assert digest_text("ä") == "33e6d73fee82904c"
+    assert list_digest(ENTRIES[:1]) == "5e60bce8664e190f"

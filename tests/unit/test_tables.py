@@ -14,6 +14,7 @@ def figure(mean, **classes):
 
 SCORES = {
     "images": 7,
+    "images_with_predicted_classes": 0,
     "cam": {"semantic": figure(0.4, background=0.8, cat=0.0)},
     "variants": {
         "cam": {

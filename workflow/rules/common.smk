@@ -65,6 +65,10 @@ def label(wildcards):
     return record(wildcards).label
 
 
+# The log must outlive a signal to the whole process group: what a trainer says while it saves its state goes there.
+LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log})"
+
+
 def stage_command(stage):
     """Shell command of a stage: the same that a person would type."""
     options = {
@@ -77,7 +81,7 @@ def stage_command(stage):
     recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
     return (
         f"{PYTHON} -m irnet_pipe {stage} --recipe {recipe} --output {{output}}"
-        f" {fixed.replace('{', '{{').replace('}', '}}')} 2>&1 | tee {{log}}"
+        f" {fixed.replace('{', '{{').replace('}', '}}')} {LOGGED}"
     )
 
 
@@ -91,7 +95,7 @@ def published(wildcards):
 
 def publish_command():
     recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
-    return f"{PYTHON} -m irnet_pipe.publish --recipe {recipe} --output {OUTPUT} 2>&1 | tee {{log}}"
+    return f"{PYTHON} -m irnet_pipe.publish --recipe {recipe} --output {OUTPUT} {LOGGED}"
 
 
 wildcard_constraints:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from irnet_pipe.config import Dataset
 from irnet_pipe.data.labels import coco, folders, table, voc
 from irnet_pipe.data.photo_files import PhotoFolder
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache
 from irnet_pipe.errors import InputError
+
+if TYPE_CHECKING:  # stages, which run without pydantic, import this package
+    from irnet_pipe.config import Dataset
 
 PHOTO_FOLDERS = ("JPEGImages", "images")
 LABEL_NAMES = {
@@ -127,6 +130,8 @@ def read_labels(
     try:
         if layout.format == "voc":
             rows = voc.read_annotations(layout.labels, cache=cache, problems=problems)
+            if {name for names in rows.values() for name in names} <= set(voc.VOC_CLASSES):
+                order = voc.VOC_CLASSES  # the palette indices of VOC's label maps count on it
         elif layout.format == "coco":
             coco_file = coco.read_coco(layout.labels, cache=cache)
             order, rows = coco_file.classes, coco_file.labels

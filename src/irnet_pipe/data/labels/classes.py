@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from irnet_pipe.data.labels.voc import VOC_CLASSES
 from irnet_pipe.data.problems import Problems
 
 SHOWN = 20
@@ -25,8 +24,6 @@ def order_classes(
         return tuple(given)
     if source_order is not None:
         return tuple(source_order)
-    if names and set(names) <= set(VOC_CLASSES):
-        return VOC_CLASSES
     return tuple(sorted(names))
 
 

@@ -1,0 +1,178 @@
+"""The command line: exit codes, and what is imported when."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from irnet_pipe import __version__, cli
+from irnet_pipe.errors import InputError, Interrupted
+from irnet_pipe.plan import STAGES
+from irnet_pipe.workflow import prepare
+
+LIGHT = ("config", "plan", "index", "recipes", "workflow", "errors", "presets", "config_docs", "cli")
+HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
+
+
+def imported_by(code: str, *names: str) -> list[str]:
+    """Which of the modules are loaded after some code has run in a fresh process."""
+    tell = f"import sys, json; print(json.dumps([n for n in {list(names)} if n in sys.modules]))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{tell}"], capture_output=True, text=True, check=True
+    )
+    return json.loads(run.stdout)
+
+
+def test_modules_of_the_parse_are_light():
+    code = "\n".join(f"import irnet_pipe.{name}" for name in LIGHT)
+    assert imported_by(code, *HEAVY, "PIL") == []
+
+
+def test_stages_run_without_snakemake_and_pydantic():
+    code = "\n".join(f"import irnet_pipe.stages.{stage}" for stage in cli.STAGE_VERBS)
+    code += (
+        "\nimport irnet_pipe.cli, irnet_pipe.publish, irnet_pipe.artifacts.weights, irnet_pipe.runtime.job"
+    )
+    assert imported_by(code, "snakemake", "pydantic", "irnet_pipe.config", "irnet_pipe.plan") == []
+
+
+def test_preparing_a_run_is_light(tiny, tmp_path):
+    """All of the main process's work on a data set that it has seen before."""
+    from irnet_pipe.config import parse_config
+
+    prepare(parse_config(tiny))
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny), encoding="utf-8")
+    run = f"cli.main(['index_dataset', '--config', {str(path)!r}])"
+    code = f"import contextlib, io\nfrom irnet_pipe import cli\nwith contextlib.redirect_stdout(io.StringIO()):\n {run}"
+    assert imported_by(code, *HEAVY) == []
+
+
+def test_every_stage_has_a_verb_of_its_name():
+    assert list(cli.STAGE_VERBS) == [stage for stage in STAGES if stage != "publish"]
+
+
+@pytest.mark.parametrize(
+    "verb", [*cli.STAGE_VERBS, "index_dataset", "validate", "import-weights", "download"]
+)
+def test_help(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([verb, "--help"])
+    assert caught.value.code == 0
+    assert verb in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["infer_cam"], ["infer_cam", "--recipe"]])
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: " in capsys.readouterr().err
+
+
+def test_problems_are_lines_on_stderr(monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise InputError(["one", "two"])
+
+    monkeypatch.setattr(cli, "_stage", fail)
+    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 2
+    assert capsys.readouterr().err == "error: one\nerror: two\n"
+
+
+def test_trainer_that_was_told_to_stop(monkeypatch, capsys):
+    def stop(*_: object) -> None:
+        raise Interrupted("saved at step 3")
+
+    monkeypatch.setattr(cli, "_stage", stop)
+    assert cli.main(["train_cam", "--recipe", "x", "--output", "y"]) == 75
+    assert capsys.readouterr().err == "stopped: saved at step 3\n"
+
+
+def error_of(capsys, *arguments: object) -> str:
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("error: ")
+    return captured.err
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    def write(values: object) -> str:
+        path = tmp_path / "my.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_index_dataset(tiny, write_config, capsys):
+    assert cli.main(["index_dataset", "--config", write_config(tiny)]) == 0
+    assert capsys.readouterr().out == "5 training images, 8 to be labelled, 2 classes\n"
+
+
+@pytest.mark.parametrize("verb", ["index_dataset", "validate"])
+def test_bad_configs(verb, tiny, write_config, capsys, tmp_path):
+    assert "my.yaml: seed is -1" in error_of(capsys, verb, "--config", write_config(tiny | {"seed": -1}))
+    assert "no.yaml: cannot be read" in error_of(capsys, verb, "--config", tmp_path / "no.yaml")
+    tiny["dataset"]["root"] = str(tmp_path / "nowhere")
+    assert "nowhere: no such folder" in error_of(capsys, verb, "--config", write_config(tiny))
+
+
+@pytest.mark.parametrize("verb", ["index_dataset", "validate"])
+def test_truncated_photo(verb, tiny, photo_set, tmp_path, write_config, capsys):
+    folder = shutil.copytree(photo_set, tmp_path / "photos")
+    photo = folder / "images" / "sub dir" / "ä b.png"
+    photo.write_bytes(photo.read_bytes()[:400])
+    tiny["dataset"]["root"] = str(folder)
+    error = error_of(capsys, verb, "--config", write_config(tiny))
+    assert f"{photo}: cannot be decoded" in error
+
+
+def test_bad_recipes(tmp_path, capsys):
+    path = tmp_path / "recipes" / "x.json"
+    arguments = ("infer_cam", "--recipe", path, "--output", tmp_path / "out.h5")
+    assert "x.json: no such recipe" in error_of(capsys, *arguments)
+    path.parent.mkdir()
+    path.write_text("{}")
+    assert "x.json: not a recipe" in error_of(capsys, *arguments)
+
+
+def test_recipe_of_another_stage(tiny_config, tmp_path, capsys):
+    artifact = prepare(tiny_config).plan.of("propagate")[0]
+    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
+    error = error_of(capsys, "infer_cam", "--recipe", recipe, "--output", tmp_path / "out.h5")
+    assert "a recipe of propagate, not of infer_cam; run `irnet-pipe propagate`" in error
+
+
+def test_stage_whose_parent_is_missing(tiny_config, tmp_path, capsys):
+    artifact = prepare(tiny_config).plan.of("infer_irnet")[0]
+    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
+    out = tmp_path / "out.h5"
+    error = error_of(capsys, "infer_irnet", "--recipe", recipe, "--output", out, "--device", "cpu")
+    assert "train_irnet" in error and "no such file" in error
+    assert not out.exists()
+
+
+def test_device_that_is_not_there(tiny_config, tmp_path, capsys):
+    artifact = prepare(tiny_config).plan.of("infer_cam")[0]
+    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
+    arguments = ("infer_cam", "--recipe", recipe, "--output", tmp_path / "x.h5", "--device", "cuda:99")
+    assert "cuda:99" in error_of(capsys, *arguments)
+
+
+def test_module_runs_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "irnet_pipe", "validate", "--config", tmp_path / "no.yaml"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1

@@ -1,0 +1,176 @@
+"""A tiny run from photos to report by snakemake, and what a change of config or files makes run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from conftest import Project
+from irnet_pipe.recipes import read_record
+
+pytestmark = pytest.mark.slow
+
+UNITS = 2
+VARIANTS = 3
+WHOLE = Counter(
+    train_cam=1,
+    infer_cam=UNITS,
+    mine_relations=1,
+    train_irnet=1,
+    infer_irnet=UNITS,
+    calibrate_displacement=1,
+    refine_displacement=UNITS,
+    propagate=UNITS,
+    export_masks=UNITS * VARIANTS,
+    gather_masks=VARIANTS,
+    evaluate_masks=1,
+    report=1,
+    publish=1,
+)
+"""One shard of training images and one of images that are only labelled."""
+PUBLISH = Counter(publish=1)
+
+
+def start(folder: Path, photo_set: Path, values: dict) -> Project:
+    folder.mkdir()
+    project = Project(folder, photo_set, values)
+    values["shards"]["n"] = 1
+    for section in ("cam", "irnet"):
+        for part in ("train", "infer"):
+            values[section][part]["precision"] = "bf16"
+    return project
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, photo_set, make_tiny_values) -> Project:
+    folder = tmp_path_factory.mktemp("small run")
+    project = start(folder / "my project", photo_set, make_tiny_values(photo_set, folder))
+    project.values["runtime"]["workers"] = 2
+    assert project.run(cores=2) == WHOLE
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy of the finished run."""
+    project = object.__new__(Project)
+    project.folder = shutil.copytree(finished.folder, tmp_path / "copy")
+    project.photos = project.folder / finished.photos.name
+    project.values = json.loads(json.dumps(finished.values))
+    return project
+
+
+def test_what_people_open(project):
+    published = project.published()
+    images = [f"{kind}/sub dir/ä b.png" for kind in ("SegmentationClass", "SegmentationObject")]
+    files = {"masks.json", "counts.json", "scores.json", "scores.csv", "summary.txt", "report.html", *images}
+    assert {f"tiny/{name}" for name in files} <= set(published)
+    assert {f"tiny/variants/{variant}/masks.json" for variant in ("cam", "boundary")} <= set(published)
+    masks = json.loads(published["tiny/masks.json"])
+    assert len(masks["images"]) == 8
+    assert "full" in published["tiny/summary.txt"].decode()
+
+
+def test_nothing_to_do_the_second_time(project):
+    assert project.run() == Counter()
+
+
+def test_lost_metadata_change_nothing(project):
+    shutil.rmtree(project.folder / ".snakemake")
+    for age, path in enumerate(sorted((project.folder / "results").rglob("*.*"))):
+        os.utime(path, (1e9 - age, 1e9 - age))
+    assert project.run() == Counter()
+
+
+def test_changed_walk_and_back(project):
+    before = project.published()
+    project.values["random_walk"] = {"beta": 4}
+    expected = Counter(
+        propagate=UNITS,
+        export_masks=UNITS * (VARIANTS - 1),
+        gather_masks=VARIANTS - 1,
+        evaluate_masks=1,
+        report=1,
+        publish=1,
+    )
+    assert project.run() == expected
+    del project.values["random_walk"]
+    assert project.run() == PUBLISH
+    assert project.published() == before
+
+
+def test_changed_threshold_of_export(project):
+    project.values["export"]["instance"] = {"bg_threshold": 0.5}
+    masks = UNITS * VARIANTS
+    assert project.run() == Counter(
+        export_masks=masks, gather_masks=VARIANTS, evaluate_masks=1, report=1, publish=1
+    )
+
+
+def test_deleted_intermediate_is_not_missed(project):
+    for path in (project.folder / "results" / "infer_cam").glob("train-*"):
+        path.unlink()
+    assert project.run() == Counter()
+
+
+def test_label_only_image_appended(project):
+    Image.new("RGB", (48, 40), "green").save(project.photos / "images" / "new one.png")
+    with (project.photos / "labels.csv").open("a", encoding="utf-8") as file:
+        file.write("new one,box\n")
+    path = project.photos / "truth.json"
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    truth["images"].append({"id": 99, "file_name": "new one.png", "height": 40, "width": 48})
+    path.write_text(json.dumps(truth), encoding="utf-8")
+    expected = Counter(dict.fromkeys(WHOLE, 1)) + Counter(export_masks=2, gather_masks=2)
+    for stage in ("train_cam", "mine_relations", "train_irnet", "calibrate_displacement"):
+        del expected[stage]
+    assert project.run() == expected
+    masks = json.loads(project.published()["tiny/masks.json"])
+    assert "images/new one.png" in [image["file_name"] for image in masks["images"]]
+
+
+def test_run_without_evaluation_leaves_no_old_scores(project):
+    project.values["dataset"]["evaluate"] = None
+    assert project.run() == Counter(report=1, publish=1)
+    assert not [name for name in project.published() if "scores" in name or "summary" in name]
+
+
+def test_stage_by_hand_equals_that_of_the_workflow(project):
+    results = project.folder / "results"
+    for stage in ("infer_cam", "propagate", "gather_masks"):
+        artifact = min((results / stage).iterdir())
+        recipe = results / "recipes" / f"{artifact.name.split('.')[-2]}.json"
+        assert read_record(recipe).path == f"{stage}/{artifact.name}"
+        output = project.folder / "by hand"
+        command = [
+            sys.executable,
+            "-m",
+            "irnet_pipe",
+            stage,
+            "--recipe",
+            str(recipe),
+            "--output",
+            str(output),
+        ]
+        command += ["--root", str(project.photos), "--device", "cpu"]
+        subprocess.run(command, check=True, capture_output=True)
+        assert output.read_bytes() == artifact.read_bytes(), stage
+
+
+def test_other_number_of_cores_and_workers_gives_the_same_bytes(
+    finished, tmp_path, photo_set, make_tiny_values
+):
+    again = start(tmp_path / "again", photo_set, make_tiny_values(photo_set, tmp_path))
+    assert again.run(cores=1) == WHOLE
+    expected, found = finished.artifacts(), again.artifacts()
+    assert sorted(found) == sorted(expected)
+    assert [path for path in found if found[path] != expected[path]] == []
+    assert again.published() == finished.published()
