@@ -49,7 +49,7 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile workflow
 
 generated: env
-	$(BIN)/python -m irnet_pipe.config_docs
+	$(BIN)/python -m irnet_pipe.config.documents
 
 clean:
 	rm -rf demo outputs/demo results

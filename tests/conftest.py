@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from irnet_pipe.config import Config, parse_config
-from irnet_pipe.presets import merge
+from irnet_pipe.config.presets import merge
 
 CLASSES = ("box", "disc")
 IMAGES: dict[str, tuple[tuple[int, int], str]] = {
@@ -86,6 +86,12 @@ def photo_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.txt").write_text("\n".join([*TRAINING, ""]), encoding="utf-8")
     (folder / "truth.json").write_text(json.dumps(coco_truth(boxes)), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def image_labels() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Labels of every image of the tiny data set as in its table, and the images that train."""
+    return {image_id: labels for image_id, (_, labels) in IMAGES.items()}, TRAINING
 
 
 @dataclass(frozen=True)

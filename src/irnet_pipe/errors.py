@@ -26,5 +26,5 @@ class ArtifactError(InputError):
     """An artifact that cannot be used: damaged, of another kind, or of a newer version."""
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 (it is no error)
     """A trainer was told to stop and has saved its state; the next attempt goes on from there."""

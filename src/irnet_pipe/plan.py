@@ -64,6 +64,9 @@ STAGES: dict[str, Stage] = {
 TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
 """Trainers, and the key of a weights file that takes their place."""
 
+NOT_IN_REPORT = ("propagate", "gather_masks")
+"""Stages whose artifacts the report does not open: it shows the masks made of them."""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -324,7 +327,7 @@ class _Planner:
             artifact
             for artifact in self.artifacts.values()
             if artifact.unit == "all" or artifact.unit in units
-            if artifact.stage != "gather_masks"
+            if artifact.stage not in NOT_IN_REPORT
         ]
         facts: dict[str, Any] = {
             "classes": self.index.classes,

@@ -114,7 +114,6 @@ class _Validation:
             yield from _padding("cam.train", config.cam.train.crop, config.cam.train.long_side[1])
         if self.has_irnet and config.irnet.trained is None:
             yield self.steps("irnet.train", config.irnet.train, labelled, "training images with labels")
-            self.check_crop()
             sides = [max(entry.height, entry.width) for entry in index.train]
             longest = min(max(sides, default=0), config.dataset.working_long_side or max(sides, default=0))
             yield from _padding("irnet.train", config.irnet.train.crop, longest * config.irnet.train.scale[1])
@@ -129,16 +128,6 @@ class _Validation:
             )
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
-
-    def check_crop(self) -> None:
-        irnet = self.config.irnet
-        least = 4 * (2 * irnet.radius - 2) + 1
-        if irnet.train.crop < least:
-            self.problems.add(
-                "crops",
-                f"irnet.train.crop is {irnet.train.crop}, but irnet.radius {irnet.radius} needs {least} or "
-                "more, so that a pair of pixels fits into it; raise crop or lower radius",
-            )
 
     def check_disk(self, index: Index) -> str:
         results = Path(self.config.runtime.results)

@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from contract import StageContract
+from contract import StageContract, narrowed
 
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.errors import InputError
+from irnet_pipe.stages import infer_irnet
 
 
 class TestCalibrateDisplacement(StageContract):
@@ -28,10 +29,6 @@ class TestCalibrateDisplacement(StageContract):
     def test_one_image_is_enough(self, job, pipeline, tmp_path):
         """D16: fewer images than a batch."""
         shard = pipeline.job_in(tmp_path / "one", "infer_irnet")
-        from contract import narrowed
-
-        from irnet_pipe.stages import infer_irnet
-
         one = next(entry for entry in shard.images if entry.labels)
         infer_irnet.run(narrowed(shard, [one]))
         parent = next(p for p in job.record.parents if p.unit == shard.record.unit)

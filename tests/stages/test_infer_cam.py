@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from contract import ShardContract, narrowed
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
@@ -38,8 +39,6 @@ class TestInferCam(ShardContract):
                 assert reader.read(entry.image_id, "class_id").tolist() == expected
 
     def test_threads_of_the_caller_change_nothing(self, job):
-        import torch
-
         torch.set_num_threads(2)
         self.run(job)
         assert torch.get_num_threads() == 1

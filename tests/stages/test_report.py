@@ -1,6 +1,7 @@
 """report on a tiny run."""
 
 from contract import StageContract
+from tiny_pipeline import Pipeline
 
 
 class TestReport(StageContract):
@@ -13,7 +14,6 @@ class TestReport(StageContract):
         "infer_irnet",
         "calibrate_displacement",
         "refine_displacement",
-        "propagate",
         "export_masks",
         "evaluate_masks",
     )
@@ -24,9 +24,7 @@ class TestReport(StageContract):
             assert image_id in page
         assert 'src="http' not in page and "<script src" not in page
 
-    def test_run_without_ground_truth(self, tmp_path, photo_set, trained, make_tiny_values, run_stage):
-        from conftest import Pipeline
-
+    def test_run_without_ground_truth(self, tmp_path, photo_set, trained, make_tiny_values):
         values = make_tiny_values(photo_set, tmp_path / "plain")
         values["dataset"]["evaluate"] = None
         values["export"]["variants"] = ["full"]

@@ -139,11 +139,6 @@ def test_features_of_a_state_dict(job, tmp_path):
     assert made["backbone.layer4.0.conv1.weight"].equal(state["layer4.0.conv1.weight"])
 
 
-def test_crop_too_small_for_the_radius(job):
-    with pytest.raises(InputError, match=r"irnet\.train\.crop is 64, but irnet\.radius 10 needs 73"):
-        train_irnet.run(with_config(job, irnet__radius=10))
-
-
 def test_features_of_another_backbone(job):
     with pytest.raises(InputError, match=r"cam\.pth: weights of another architecture"):
         train_irnet.run(with_config(job, irnet__backbone="resnet34"))

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from irnet_pipe import __version__, cli
+from irnet_pipe.config import parse_config
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.plan import STAGES
 from irnet_pipe.workflow import prepare
 
-LIGHT = ("config", "plan", "index", "recipes", "workflow", "errors", "presets", "config_docs", "cli")
+LIGHT = ("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli")
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
 
 
@@ -43,8 +44,6 @@ def test_stages_run_without_snakemake_and_pydantic():
 
 def test_preparing_a_run_is_light(tiny, tmp_path):
     """All of the main process's work on a data set that it has seen before."""
-    from irnet_pipe.config import parse_config
-
     prepare(parse_config(tiny))
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny), encoding="utf-8")

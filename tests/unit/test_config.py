@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from irnet_pipe.config import Config, config_value, load_config, parse_config, parse_runtime
-from irnet_pipe.config_docs import leaves
+from irnet_pipe.config.documents import leaves
 from irnet_pipe.errors import InputError
 
 

@@ -1,6 +1,7 @@
 """Lists of images: digests and files."""
 
 import dataclasses
+import json
 import os
 
 import pytest
@@ -75,8 +76,6 @@ def test_value_that_is_no_json_leaves_no_file(tmp_path):
 @given(st.dictionaries(st.text(), JSON, max_size=5))
 @settings(deadline=None, max_examples=50)
 def test_canonical_json_knows_no_order(value):
-    import json
-
     text = canonical_json(value)
     assert canonical_json(dict(reversed(value.items()))) == text
     assert canonical_json(json.loads(text)) == text

@@ -10,7 +10,7 @@ from irnet_pipe.data.labels import locate, read_labels
 from irnet_pipe.data.labels.classes import order_classes
 from irnet_pipe.data.labels.coco import read_coco
 from irnet_pipe.data.labels.table import read_table
-from irnet_pipe.data.labels.voc import VOC_CLASSES, read_annotation, read_annotations
+from irnet_pipe.data.labels.voc import read_annotation, read_annotations
 from irnet_pipe.data.photo_files import find_photos
 from irnet_pipe.data.problems import SHOWN, Problems
 from irnet_pipe.data.scan import StatCache

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from irnet_pipe.config import Config, parse_config
-from irnet_pipe.config_docs import is_runtime, leaves
+from irnet_pipe.config.documents import is_runtime, leaves
+from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, OutsideFile, Truth, build_index
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
-from irnet_pipe.presets import merge
 
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)

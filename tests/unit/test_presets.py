@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irnet_pipe.config import config_value, parse_config
-from irnet_pipe.config_docs import leaves
+from irnet_pipe.config.documents import leaves
+from irnet_pipe.config.presets import PRESETS, merge
 from irnet_pipe.errors import InputError
-from irnet_pipe.presets import PRESETS, merge
 
 TREES = st.recursive(
     st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=8

@@ -14,10 +14,10 @@ from torch import nn
 from irnet_pipe.artifacts.arrays import pack_maps, unpack_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, ShardSet, write_artifact
 from irnet_pipe.config import parse_config
+from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import canonical_json
 from irnet_pipe.models.irnet import IRNet, boundary_and_displacement
 from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map
-from irnet_pipe.presets import merge
 from irnet_pipe.recipes import Parent, Record
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.progress import Progress

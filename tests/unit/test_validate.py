@@ -11,10 +11,10 @@ from PIL import Image
 from irnet_pipe import resources
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import parse_config
+from irnet_pipe.config.presets import merge
 from irnet_pipe.errors import InputError
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.irnet import IRNet
-from irnet_pipe.presets import merge
 from irnet_pipe.validate import validate
 
 
@@ -97,10 +97,9 @@ def test_fewer_images_than_a_batch(values: dict[str, Any]) -> None:
     assert "irnet.train.batch is 7, but there are only 6 training images with labels; set it to 6" in told
 
 
-def test_a_crop_that_no_pair_fits_into(values: dict[str, Any]) -> None:
-    assert "irnet.train.crop is 72, but irnet.radius 10 needs 73" in problems(
-        values, {"irnet": {"train": {"crop": 72}}}
-    )
+def test_a_crop_that_no_pair_fits_into() -> None:
+    with pytest.raises(InputError, match=r"train\.crop is 72, but radius 10 needs 73 or more"):
+        parse_config({"irnet": {"train": {"crop": 72}}})
 
 
 def test_no_such_device(values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from irnet_pipe import cli
 from irnet_pipe.config import Config, load_config, parse_config
-from irnet_pipe.config_docs import leaves
+from irnet_pipe.config.documents import leaves
 from irnet_pipe.plan import STAGES
 
 ROOT = Path(__file__).parents[2]

@@ -61,21 +61,23 @@ def test_truncated_photo_is_told_at_the_parse(project, photo):
     assert "Traceback" not in done.stderr
 
 
-def test_failed_job_fails_the_run(project, monkeypatch):
+@pytest.mark.parametrize("results", ["results", "my results"])
+def test_failed_job_fails_the_run(project, monkeypatch, results):
     """The log of a job is written through a pipe, which must not hide that the job failed."""
+    project.values["runtime"]["results"] = results
     monkeypatch.chdir(project.folder)
     project.values["shards"]["n"] = 1
     project.values["dataset"] |= {"label": None, "evaluate": None}
     plan = prepare(parse_config(project.values)).plan
-    weights = project.folder / "results" / plan.of("train_cam")[0].path
+    weights = project.folder / results / plan.of("train_cam")[0].path
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"no weights")
     done = project.snakemake("--until", "infer_cam")
     assert done.returncode == 1
     text = done.stdout + done.stderr
     assert "Error in rule infer_cam" in text
-    assert f"error: results/{plan.of('train_cam')[0].path}: cannot be read" in text
-    assert [path for path in project.artifacts() if path.startswith("infer_cam")] == []
+    assert f"error: {results}/{plan.of('train_cam')[0].path}: cannot be read" in text
+    assert not list((project.folder / results).glob("infer_cam/*.h5"))
     assert weights.read_bytes() == b"no weights", "inputs of a failed job stay"
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from irnet_pipe.config import parse_config
-from irnet_pipe.config_docs import GENERATED
+from irnet_pipe.config.documents import GENERATED
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch", "snakemake": "snakemake-minimal"}

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tiny_project import Project
 
-from conftest import Project
 from irnet_pipe.recipes import read_record
 
 pytestmark = pytest.mark.slow

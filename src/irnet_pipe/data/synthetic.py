@@ -31,7 +31,7 @@ CLASS_NAMES = tuple(kind.name for kind in KINDS)
 MIN_SIZE = 48
 NEGATIVE_EVERY = 10  # one image in ten shows no object
 LARGEST_OBJECT = 0.30  # geometric mean of the half-axes, as a share of `size`
-SIZE_RATIO = 4.0  # largest by smallest object in length: two octaves
+SIZE_RATIO = 4.3  # largest by smallest object in length: two octaves
 HUE_SPREAD = 0.05
 LEAST_INSIDE = 0.8  # share of an object's area that must lie within the image
 LEAST_VISIBLE = 0.65  # share of an object that objects in front of it must leave visible
@@ -120,7 +120,7 @@ def _arrange(
     instance_map = np.zeros((height, width), dtype=np.uint8)
     for class_id in rng.permutation(len(KINDS))[: rng.choice([1, 2], p=[0.6, 0.4])]:
         group: list[int] = []
-        for _ in range(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])):
+        for _ in range(rng.choice([1, 2, 3], p=[0.48, 0.42, 0.1])):
             sibling = int(rng.choice(group)) if group and rng.uniform() < 0.7 else None
             for _ in range(12):
                 near = None if sibling is None else placements[sibling]

@@ -134,8 +134,9 @@ def paint_object(
     base = colour(kind.hue + rng.normal(0.0, hue_spread), rng.uniform(0.3, 0.65), rng.uniform(0.45, 0.85))
     tilt = rng.uniform(-0.12, 0.12, 2).astype(np.float32)
     texture = 0.03 * smooth_field(rng, height, width, cell=4.0)
-    rim = np.clip(placement.body_distance(height, width), 0.0, 1.0) ** 6
-    shade = 1.0 + tilt[0] * u + tilt[1] * v - 0.35 * rim + texture
+    distance = np.clip(placement.body_distance(height, width), 0.0, 1.0)
+    roundness = 0.15 * distance + 0.25 * distance**6  # a round body darkens towards its outline
+    shade = 1.05 + tilt[0] * u + tilt[1] * v - roundness + texture
     picture = base * shade[..., None]
 
     # the part sits at the wide end of the body, wholly inside of it

@@ -36,7 +36,9 @@ def run(job: Job) -> None:
         "images": len(images),
         "images_with_predicted_classes": sum(entry.labels is None for entry in images),
         "cam": {"semantic": _score_cams(job, images, truth)},
-        "variants": {variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")},
+        "variants": {
+            variant: _score_variant(job, images, truth, variant) for variant in job.fact("variants")
+        },
     }
     write_json(job.output, job.record, scores)
 

@@ -24,9 +24,12 @@ from irnet_pipe.runtime.job import Job
 
 def run(job: Job) -> None:
     """Write the tar."""
-    with ShardSet(job.parents("export_masks"), kind="masks") as masks, atomic_path(job.output) as temporary:
-        with temporary.open("wb") as stream:
-            write_tar(stream, _members(job, masks))
+    with (
+        ShardSet(job.parents("export_masks"), kind="masks") as masks,
+        atomic_path(job.output) as temporary,
+        temporary.open("wb") as stream,
+    ):
+        write_tar(stream, _members(job, masks))
 
 
 def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes]]:

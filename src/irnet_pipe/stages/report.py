@@ -96,9 +96,7 @@ def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:
     """Losses and learning rates over the steps."""
     steps = history.get("step", [])
     curves = {
-        name: values
-        for name, values in history.items()
-        if name != "step" and not name.startswith("epoch")
+        name: values for name, values in history.items() if name != "step" and not name.startswith("epoch")
     }
     for heading, rates in (("loss", False), ("learning rate", True)):
         series = [

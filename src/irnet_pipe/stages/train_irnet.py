@@ -10,7 +10,6 @@ from torch import Tensor
 
 from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
 from irnet_pipe.data.datasets import RelationSamples
-from irnet_pipe.errors import InputError
 from irnet_pipe.models.backbone import Backbone, pretrained_state
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.runtime.job import Job
@@ -43,7 +42,6 @@ def _adopt(job: Job, source: Path) -> None:
 
 def _train(job: Job) -> None:
     settings, seed, radius = job.setting("irnet.train"), job.setting("seed"), job.setting("irnet.radius")
-    _check_crop(settings["crop"], radius)
     torch.manual_seed(derive_seed(seed, job.record.stage, "initial weights"))
     model = IRNet(job.setting("irnet.backbone"))
     _load_features(job, model.backbone)
@@ -75,15 +73,6 @@ def _train(job: Job) -> None:
     }
     write_weights(job.output, header=header, state_dict=model.state_dict(), history=history)
     Checkpoints(job.work, recipe=job.record.recipe).clear()
-
-
-def _check_crop(crop: int, radius: int) -> None:
-    least = 4 * (2 * radius - 2) + 1
-    if crop < least:
-        raise InputError(
-            f"irnet.train.crop is {crop}, but irnet.radius {radius} needs {least} or more for a pair of "
-            "pixels to fit into it; raise crop or lower radius"
-        )
 
 
 def _load_features(job: Job, backbone: Backbone) -> None:

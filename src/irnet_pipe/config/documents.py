@@ -1,6 +1,6 @@
 """What is generated from the typed config: default YAML, JSON schema and the table of keys.
 
-`python -m irnet_pipe.config_docs` writes them; a test keeps them in step.
+`python -m irnet_pipe.config.documents` writes them; a test keeps them in step.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from irnet_pipe.config import Config
+from irnet_pipe.config.sections import Config
 from irnet_pipe.plan import STAGES
 
-HEADER = "# Generated from src/irnet_pipe/config.py by `make generated`; every key with its default.\n"
+HEADER = (
+    "# Generated from src/irnet_pipe/config/sections.py by `make generated`; every key with its default.\n"
+)
 
 
 def leaves(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -79,7 +81,7 @@ def reference() -> str:
         [
             "# Keys of the config",
             "",
-            "Generated from `src/irnet_pipe/config.py` by `make generated`.",
+            "Generated from `src/irnet_pipe/config/sections.py` by `make generated`.",
             "A changed key re-runs the stages named and what follows them; *runtime* keys change no result.",
             "",
             "| key | default | range | read by | meaning |",

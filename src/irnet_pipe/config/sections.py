@@ -7,14 +7,11 @@ Unknown keys are refused.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from irnet_pipe.errors import InputError
-from irnet_pipe.presets import PRESETS, PresetName, merge
+from irnet_pipe.config.presets import PresetName
 
 
 def _none_word(value: object) -> object:
@@ -301,6 +298,16 @@ class Irnet(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _pairs(self) -> Irnet:
+        least = 4 * (2 * self.radius - 2) + 1
+        if self.train.crop < least:
+            raise ValueError(
+                f"train.crop is {self.train.crop}, but radius {self.radius} needs {least} or more, so that a pair of "
+                "pixels fits into it; raise crop or lower radius"
+            )
+        return self
+
 
 class Displacement(Section):
     """Refinement of the displacement field and its clusters (METHOD 5)."""
@@ -427,89 +434,3 @@ class Config(Section):
 def _check_range(key: str, bounds: tuple[float, float], low: float, high: float) -> None:
     if not low <= bounds[0] <= bounds[1] <= high:
         raise ValueError(f"{key} {list(bounds)} must be [low, high] with {low} ≤ low ≤ high ≤ {high}")
-
-
-def parse_config(values: dict[str, Any], *, source: str = "config") -> Config:
-    """Validate plain values, as Snakemake or a YAML file gives them.
-
-    Args:
-        values: nested mapping; numbers may be strings (YAML reads `1e-1` as one).
-        source: the file's name, for messages.
-
-    Raises:
-        InputError: one problem per wrong key, with value, bound and remedy.
-    """
-    preset = values.get("preset")
-    if isinstance(preset, str) and preset in PRESETS:
-        values = merge(PRESETS[preset], values)
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise InputError(_problem(source, item) for item in error.errors()) from None
-
-
-def parse_runtime(values: dict[str, Any]) -> tuple[str, Runtime]:
-    """dataset.root and the runtime section alone: all that a parse on a cluster node reads of a config.
-
-    Raises:
-        InputError: one problem per wrong key.
-    """
-    try:
-        runtime_keys = Runtime.model_validate(values.get("runtime") or {})
-    except ValidationError as error:
-        raise InputError(_problem("config: runtime", item) for item in error.errors()) from None
-    dataset = values.get("dataset")
-    root = dataset.get("root") if isinstance(dataset, dict) else None
-    return str(root or "."), runtime_keys
-
-
-def load_config(*paths: Path) -> Config:
-    """Read YAML files; later ones override earlier ones key by key."""
-    values: dict[str, Any] = {}
-    for path in paths:
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give the path of a config file"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {error}; mend the file at the place named") from None
-        if loaded is not None and not isinstance(loaded, dict):
-            raise InputError(f"{path}: holds {type(loaded).__name__}, expected keys and values")
-        values = merge(values, loaded or {})
-    return parse_config(values, source=str(paths[-1]) if paths else "config")
-
-
-def config_value(config: Config, path: str) -> Any:
-    """Value at a dotted path, as plain JSON."""
-    value: Any = config.model_dump(mode="json")
-    for key in path.split("."):
-        value = value[key]
-    return value
-
-
-def _problem(source: str, item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        near = _nearest_key(item["loc"])
-        remedy = f"did you mean {near}?" if near else "config/README.md lists the keys"
-        return f"{source}: {key}: unknown key; {remedy}"
-    message = item["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(item["input"], dict) else f" is {item['input']!r}:"
-    return f"{source}: {key}{value} {message}" if key else f"{source}: {message}"
-
-
-def _nearest_key(location: tuple[str | int, ...]) -> str | None:
-    from difflib import get_close_matches
-
-    model: Any = Config
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            return None
-        model = field.annotation
-    matches = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
-    return ".".join([*map(str, location[:-1]), matches[0]]) if matches else None
