@@ -66,7 +66,7 @@ def label(wildcards):
 
 
 # The log must outlive a signal to the whole process group: what a trainer says while it saves its state goes there.
-LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log})"
+LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
 
 
 def stage_command(stage):
@@ -80,7 +80,7 @@ def stage_command(stage):
     fixed = " ".join(f"--{name} {quote(str(value))}" for name, value in options.items())
     recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
     return (
-        f"{PYTHON} -m irnet_pipe {stage} --recipe {recipe} --output {{output}}"
+        f"{PYTHON} -m irnet_pipe {stage} --recipe {quote(recipe)} --output {{output:q}}"
         f" {fixed.replace('{', '{{').replace('}', '}}')} {LOGGED}"
     )
 
@@ -95,7 +95,7 @@ def published(wildcards):
 
 def publish_command():
     recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
-    return f"{PYTHON} -m irnet_pipe.publish --recipe {recipe} --output {OUTPUT} {LOGGED}"
+    return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(OUTPUT)} {LOGGED}"
 
 
 wildcard_constraints:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -11,6 +10,7 @@ import torch
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo
@@ -57,7 +57,7 @@ class _Drawer:
         self.job, self.sources, self.masks, self.truth = job, sources, masks, truth
         self.names = job.fact("classes")
         calibration = job.parents("calibrate_displacement")
-        mean = json.loads(calibration[0].read_text())["mean_displacement"] if calibration else [0, 0]
+        mean = read_json(calibration[0], kind="calibration")["mean_displacement"] if calibration else [0, 0]
         self.mean = np.asarray(mean, dtype=np.float32)[:, None, None]
 
     def row(self, entry: ImageEntry) -> Row:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
 
 from irnet_pipe.artifacts.io import atomic_path
+from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.evaluation.tables import mean_table, score_rows
 from irnet_pipe.recipes import Record, read_record, record_path
@@ -41,7 +41,7 @@ def run(job: Job) -> None:
 
 def _scores(job: Job) -> dict[str, Any] | None:
     paths = job.parents("evaluate_masks")
-    return json.loads(paths[0].read_text(encoding="utf-8")) if paths else None
+    return read_json(paths[0], kind="scores") if paths else None
 
 
 def _subtitle(job: Job) -> str:
