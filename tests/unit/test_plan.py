@@ -149,7 +149,8 @@ def test_every_key_of_the_config_is_in_the_table():
 
 
 @pytest.mark.parametrize("path", FIRST_STAGES)
-def test_first_stages_that_a_key_changes(path, tiny, photo_set, trained, tmp_path):
+def test_first_stages_that_a_key_changes(path, tiny, photo_set, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # runtime.results is relative to the current folder
     value, expected = FIRST_STAGES[path]
     if value == "copy":
         value = str(shutil.copytree(photo_set, tmp_path / "copy"))
