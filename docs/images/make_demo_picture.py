@@ -1,6 +1,6 @@
 """Draws docs/images/demo.png from what `make demo` published: photos, and their pseudo instance masks below.
 
-    .venv/bin/python docs/images/make_demo_picture.py
+.venv/bin/python docs/images/make_demo_picture.py
 """
 
 import json
@@ -33,7 +33,10 @@ def main() -> None:
         photo = load_photo(PHOTOS / image["file_name"])
         output = draw_instances(photo, np.array(masks[image["id"]]))
         for row, tile in enumerate((Image.fromarray(photo), output)):
-            picture.paste(tile.resize((TILE, TILE), Image.Resampling.LANCZOS), (column * (TILE + GAP), row * (TILE + GAP)))
+            picture.paste(
+                tile.resize((TILE, TILE), Image.Resampling.LANCZOS),
+                (column * (TILE + GAP), row * (TILE + GAP)),
+            )
     picture.save(TARGET, optimize=True)
 
 

@@ -18,9 +18,11 @@ from pydantic.fields import FieldInfo
 from irnet_pipe.config.sections import Config
 from irnet_pipe.plan import STAGES
 
-HEADER = (
-    "# Generated from src/irnet_pipe/config/sections.py by `make generated`; every key with its default.\n"
-)
+HEADER = """\
+# Every key with its default: take the # off a line to change it.
+# Generated from src/irnet_pipe/config/sections.py by `make generated`.
+
+"""
 
 
 def leaves(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -39,7 +41,7 @@ def is_runtime(field: FieldInfo) -> bool:
 
 
 def default_yaml() -> str:
-    """The default config with the descriptions as comments."""
+    """The config with every key commented out, so that presets and later defaults still count."""
     return HEADER + "\n".join(_yaml_lines(Config, 0)) + "\n"
 
 
@@ -52,7 +54,7 @@ def _yaml_lines(model: type[BaseModel], depth: int) -> Iterator[str]:
             yield from _yaml_lines(field.annotation, depth + 1)
         else:
             yield f"{indent}# {field.description}"
-            yield f"{indent}{name}: {_scalar(field.default)}"
+            yield f"{indent}#{name}: {_scalar(field.default)}"
 
 
 def _scalar(value: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from irnet_pipe.config.presets import PRESETS, merge
 from irnet_pipe.config.sections import Config, Runtime
@@ -24,6 +24,7 @@ def parse_config(values: dict[str, Any], *, source: str = "config") -> Config:
     Raises:
         InputError: one problem per wrong key, with value, bound and remedy.
     """
+    values = _without_empty_sections(values)
     preset = values.get("preset")
     if isinstance(preset, str) and preset in PRESETS:
         values = merge(PRESETS[preset], values)
@@ -74,6 +75,22 @@ def config_value(config: Config, path: str) -> Any:
     for key in path.split("."):
         value = value[key]
     return value
+
+
+def _without_empty_sections(values: Any, model: type[BaseModel] = Config) -> Any:
+    """A section of which all keys are commented out is None in YAML: it has its defaults."""
+    if not isinstance(values, dict):
+        return values
+    sections = {
+        name: field.annotation
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    return {
+        key: _without_empty_sections(value, sections[key]) if key in sections else value
+        for key, value in values.items()
+        if not (value is None and key in sections)
+    }
 
 
 def _problem(source: str, item: Any) -> str:

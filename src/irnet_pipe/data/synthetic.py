@@ -7,6 +7,8 @@ Laid out like a PASCAL VOC folder, with `image_labels.csv` in place of the XML f
 from __future__ import annotations
 
 import csv
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,7 @@ NEGATIVE_EVERY = 10  # one image in ten shows no object
 LARGEST_OBJECT = 0.30  # geometric mean of the half-axes, as a share of `size`
 SIZE_RATIO = 4.3  # largest by smallest object in length: two octaves
 HUE_SPREAD = 0.05
+TRIALS = 12  # to find room for an object before it is left out
 LEAST_INSIDE = 0.8  # share of an object's area that must lie within the image
 LEAST_VISIBLE = 0.65  # share of an object that objects in front of it must leave visible
 
@@ -54,9 +57,8 @@ class Scene:
     @property
     def label_map(self) -> npt.NDArray[np.uint8]:
         """(H,W) uint8: 0 background, class_id + 1."""
-        return np.array([0, *(class_id + 1 for class_id in self.class_ids)], dtype=np.uint8)[
-            self.instance_map
-        ]
+        labels = np.array([0, *(class_id + 1 for class_id in self.class_ids)], dtype=np.uint8)
+        return labels[self.instance_map]
 
 
 def generate(folder: Path, *, seed: int, images: int = 320, size: int = 192) -> None:
@@ -79,13 +81,19 @@ def generate(folder: Path, *, seed: int, images: int = 320, size: int = 192) -> 
             raise InputError(f"{name} is {value}; give {bound} or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is no empty folder; name another one, or delete it")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a generation that was interrupted
+    _write(partial, ((f"scene_{i:05d}", make_scene(i, seed=seed, size=size)) for i in range(images)))
+    partial.replace(folder)
+
+
+def _write(folder: Path, scenes: Iterable[tuple[str, Scene]]) -> None:
     names = ("JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets")
     photos, classes, objects, lists = (folder / name for name in names)
     for path in (photos, classes, objects, lists):
         path.mkdir(parents=True)
     rows = []
-    for index in range(images):
-        scene, image_id = make_scene(index, seed=seed, size=size), f"scene_{index:05d}"
+    for image_id, scene in scenes:
         Image.fromarray(scene.image).save(photos / f"{image_id}.jpg", quality=95, subsampling=0)
         (classes / f"{image_id}.png").write_bytes(encode_png(scene.label_map))
         (objects / f"{image_id}.png").write_bytes(encode_png(scene.instance_map))
@@ -114,7 +122,7 @@ def make_scene(index: int, *, seed: int, size: int = 192) -> Scene:
 def _arrange(
     height: int, width: int, *, size: int, rng: np.random.Generator
 ) -> tuple[list[Placement], npt.NDArray[np.uint8]]:
-    """Places one to three objects of one or two classes each; later objects lie in front."""
+    """Places one to three objects of each of one or two classes; those placed later lie in front."""
     placements: list[Placement] = []
     areas: list[int] = []
     instance_map = np.zeros((height, width), dtype=np.uint8)
@@ -122,20 +130,17 @@ def _arrange(
         group: list[int] = []
         for _ in range(rng.choice([1, 2, 3], p=[0.48, 0.42, 0.1])):
             sibling = int(rng.choice(group)) if group and rng.uniform() < 0.7 else None
-            for _ in range(12):
+            for _ in range(TRIALS):
                 near = None if sibling is None else placements[sibling]
                 placement = _propose(int(class_id), height, width, size=size, near=near, rng=rng)
                 mask = placement.body_distance(height, width) < 1.0
-                full_area = np.pi * np.prod(placement.half_axes)
-                if mask.sum() < LEAST_INSIDE * full_area or not _fits(
-                    mask, instance_map, areas, sibling=sibling
-                ):
-                    continue
-                placements.append(placement)
-                areas.append(int(mask.sum()))
-                instance_map[mask] = len(placements)
-                group.append(len(placements) - 1)
-                break
+                inside = mask.sum() >= LEAST_INSIDE * np.pi * np.prod(placement.half_axes)
+                if inside and _fits(mask, instance_map, areas, sibling=sibling):
+                    group.append(len(placements))
+                    placements.append(placement)
+                    areas.append(int(mask.sum()))
+                    instance_map[mask] = len(placements)
+                    break
     return placements, instance_map
 
 
