@@ -20,6 +20,7 @@ COLUMNS, TILE, GAP = 6, 180, 8
 
 
 def main() -> None:
+    """Draw the picture."""
     coco = json.loads(MASKS.read_text(encoding="utf-8"))
     masks: dict[int, list[np.ndarray]] = {image["id"]: [] for image in coco["images"]}
     for annotation in coco["annotations"]:
