@@ -150,6 +150,16 @@ def test_truncated_file(tmp_path, share):
         read_weights(tmp_path / "a.pth", kind="cam")
 
 
+def test_a_flipped_bit_in_a_tensor(tmp_path):
+    write(tmp_path / "a.pth")
+    tensor = torch.load(tmp_path / "a.pth", weights_only=True)["state_dict"].popitem()[1]
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    content[content.index(tensor.numpy().tobytes())] ^= 1
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"a.pth: cannot be read .* checksum"):
+        read_weights(tmp_path / "a.pth", kind="cam")
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ArtifactError, match="no such file"):
         read_weights(tmp_path / "a.pth", kind="cam")

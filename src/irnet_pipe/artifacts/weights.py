@@ -6,6 +6,7 @@ content gives equal bytes, whatever the file's name.
 
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,12 +133,34 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def load_tensors(path: Path) -> Any:
+    """torch.load of tensors alone, on the CPU, with checksums compared: torch writes them, but compares none.
+
+    Raises:
+        ValueError: a checksum differs.
+    """
+    if zipfile.is_zipfile(path):  # files of torch before 1.6 are none, and have no checksums
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"checksum of {damaged}")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; give the path of a weights file") from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(
             f"{path}: cannot be read as a file of torch.save that holds tensors alone ({reason}); "

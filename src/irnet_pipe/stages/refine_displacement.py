@@ -1,6 +1,7 @@
 """refine_displacement: centroids and the class-agnostic instance map (Ahn et al. 2019, sec. 5.1).
 
-Stored are centroid (2, h, w) i2, the place a pixel comes to rest at, and instance_map (h, w) u2, clusters 0…n−1.
+Stored are centroid (2, h, w) i2, the place a pixel comes to rest at, and instance_map (h, w) u2
+(u4 beyond 65,536 clusters), clusters 0…n−1.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def run(job: Job) -> None:
                 displacement = raw - mean
                 centroids = refine_centroids(displacement, max_iterations=settings["iterations"])
                 instance_map = cluster_centroids(centroids, displacement, threshold=settings["threshold"])
+                few = int(instance_map.max()) < 2**16
                 arrays = {
                     "centroid": centroids.numpy().astype(np.int16),
-                    "instance_map": instance_map.numpy().astype(np.uint16),
+                    "instance_map": instance_map.numpy().astype(np.uint16 if few else np.uint32),
                 }
             writer.add(entry.image_id, maps.size(entry.image_id), arrays, {"stride": 4})

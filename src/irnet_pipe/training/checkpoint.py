@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from irnet_pipe.artifacts.io import atomic_path
+from irnet_pipe.artifacts.weights import load_tensors
 from irnet_pipe.errors import ArtifactError
 
 KEPT = 2
@@ -43,7 +44,7 @@ class Checkpoints:
         """
         for path in reversed(self._paths()):
             try:
-                content = _load(path)
+                content = load_tensors(path)
             except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
                 sys.stderr.write(f"{path}: damaged ({error}); going on from the checkpoint before it\n")
                 path.unlink()
@@ -65,13 +66,3 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("checkpoint-*.pth"))
-
-
-def _load(path: Path) -> dict[str, Any]:
-    # torch writes checksums, but compares none
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"checksum of {damaged}")
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return content
