@@ -11,7 +11,7 @@ import torch
 
 from irnet_pipe import resources
 from irnet_pipe.artifacts.weights import read_weights
-from irnet_pipe.config import CamTrain, Config, IrnetTrain
+from irnet_pipe.config import Config, Training
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
@@ -118,7 +118,7 @@ class _Validation:
             longest = min(max(sides, default=0), config.dataset.working_long_side or max(sides, default=0))
             yield from _padding("irnet.train", config.irnet.train.crop, longest * config.irnet.train.scale[1])
 
-    def steps(self, key: str, settings: CamTrain | IrnetTrain, images: int, what: str) -> str:
+    def steps(self, key: str, settings: Training, images: int, what: str) -> str:
         """Describe a training; a batch larger than the training set is a problem."""
         if images < settings.batch:
             self.problems.add(

@@ -1,14 +1,13 @@
 """The typed configuration: its sections, how it is parsed, presets, and the documents generated from it."""
 
 from irnet_pipe.config.parse import config_value, load_config, parse_config, parse_runtime
-from irnet_pipe.config.sections import CamTrain, Config, Dataset, IrnetTrain, Runtime
+from irnet_pipe.config.sections import Config, Dataset, Runtime, Training
 
 __all__ = [
-    "CamTrain",
     "Config",
     "Dataset",
-    "IrnetTrain",
     "Runtime",
+    "Training",
     "config_value",
     "load_config",
     "parse_config",

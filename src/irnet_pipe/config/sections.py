@@ -106,21 +106,17 @@ class Dataset(Section):
     )
 
 
-class CamTrain(Section):
-    """Training of the classifier (METHOD: multi-label soft margin, random resize, flip and crop)."""
+class Training(Section):
+    """What both trainings have."""
 
     epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images.")
     batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
     crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
-    long_side: tuple[int, int] = Field(
-        (320, 640), description="The photo's long side is drawn uniformly from this range (pixels)."
-    )
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
     schedule: Literal["polynomial", "one_cycle"] = Field(
-        "polynomial", description="Learning rate: lr·(1−t/T)^0.9, or one cycle (cosine, warm-up of 30 %)."
+        "polynomial",
+        description="Learning rate: lr·(1−t/T)^0.9, or one cycle (cosine, warm-up of 30 %).",
     )
-    lr: float = Field(0.1, gt=0, le=10, description="Learning rate of the backbone.")
-    lr_classifier: float = Field(1.0, gt=0, le=100, description="Learning rate of the classifier layer.")
     momentum: float = Field(
         1e-4,
         ge=0,
@@ -129,6 +125,25 @@ class CamTrain(Section):
         "tuned that way.",
     )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
+    precision: Precision = Field(
+        "bf16", description="Autocast precision of the network; losses are computed in fp32."
+    )
+    threads: int = Field(
+        2,
+        ge=1,
+        le=256,
+        description="Threads of torch on the CPU; another number changes the last bits of gradients.",
+    )
+
+
+class CamTrain(Training):
+    """Training of the classifier (METHOD: multi-label soft margin, random resize, flip and crop)."""
+
+    long_side: tuple[int, int] = Field(
+        (320, 640), description="The photo's long side is drawn uniformly from this range (pixels)."
+    )
+    lr: float = Field(0.1, gt=0, le=10, description="Learning rate of the backbone.")
+    lr_classifier: float = Field(1.0, gt=0, le=100, description="Learning rate of the classifier layer.")
     freeze: Literal["layer2", "stem", "none"] = Field(
         "layer2",
         description="What keeps its pretrained weights: everything up to layer2, the stem alone, nothing.",
@@ -137,13 +152,6 @@ class CamTrain(Section):
         "running",
         description="BatchNorm: running (the pretrained statistics, always) or batch (statistics are gathered in "
         "training, stored, and used from then on).",
-    )
-    precision: Precision = Field("bf16", description="Autocast precision of the forward and backward pass.")
-    threads: int = Field(
-        2,
-        ge=1,
-        le=256,
-        description="Threads of torch on the CPU; another number changes the last bits of gradients.",
     )
 
     @model_validator(mode="after")
@@ -231,25 +239,14 @@ class Relations(Section):
         return self
 
 
-class IrnetTrain(Section):
-    """Training of IRNet's two heads (METHOD 4)."""
+class IrnetTrain(Training):
+    """Training of IRNet's two heads, on the images that have labels (METHOD 4)."""
 
-    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images that have labels.")
-    batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
-    crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
     scale: tuple[float, float] = Field(
         (0.5, 1.5), description="Random scale of the photo, uniform in this range."
     )
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
-    schedule: Literal["polynomial", "one_cycle"] = Field(
-        "polynomial", description="Learning rate, as cam.train."
-    )
     lr_boundary: float = Field(0.1, gt=0, le=100, description="Learning rate of the boundary head.")
     lr_displacement: float = Field(1.0, gt=0, le=100, description="Learning rate of the displacement head.")
-    momentum: float = Field(1e-4, ge=0, lt=1, description="Momentum of SGD; see cam.train.momentum.")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
-    precision: Precision = Field("bf16", description="Autocast precision of the networks; losses are fp32.")
-    threads: int = Field(2, ge=1, le=256, description="Threads of torch on the CPU; see cam.train.threads.")
 
     @model_validator(mode="after")
     def _ranges(self) -> IrnetTrain:
