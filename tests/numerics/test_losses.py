@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def naive_losses(logit, displacement, label, radius):
-    """METHOD: plain loops over pairs; python floats keep autograd's graph through torch scalars."""
+    """docs/method.md, 4: plain loops over pairs; python floats keep autograd's graph through torch scalars."""
     boundary = torch.sigmoid(logit[:, 0])
     reach = radius - 1
     n, height, width = label.shape

@@ -64,7 +64,7 @@ def twin_bottleneck(x, state, name, *, stride):
 
 
 def twin_features(x, state):
-    """METHOD 1: strides 2 (stem), 2 (pool), 1, 2, 2, 1."""
+    """docs/method.md, 1: strides 2 (stem), 2 (pool), 1, 2, 2, 1."""
     x = F.conv2d(x, state["resnet50.conv1.weight"], stride=2, padding=3)
     x = F.max_pool2d(F.relu(twin_batch_norm(x, state, "resnet50.bn1")), 3, stride=2, padding=1)
     features = [x]
@@ -80,7 +80,7 @@ def twin_class_maps(x, state):
 
 
 def twin_irnet(x, state):
-    """METHOD 4: convolution, GroupNorm, bilinear up-sampling, crop to the finer map, ReLU."""
+    """docs/method.md, 4: convolution, GroupNorm, bilinear up-sampling, crop to the finer map, ReLU."""
 
     def project(name, x, groups, up, like):
         x = F.conv2d(x, state[f"{name}.0.weight"])

@@ -137,7 +137,7 @@ class Training(Section):
 
 
 class CamTrain(Training):
-    """Training of the classifier (METHOD: multi-label soft margin, random resize, flip and crop)."""
+    """Training of the classifier (docs/method.md, 1: multi-label soft margin, random resize, flip and crop)."""
 
     long_side: tuple[int, int] = Field(
         (320, 640), description="The photo's long side is drawn uniformly from this range (pixels)."
@@ -173,7 +173,7 @@ class CamInfer(Section):
 
 
 class Cam(Section):
-    """The classifier and its class activation maps (METHOD 1, 2)."""
+    """The classifier and its class activation maps (docs/method.md, 1, 2)."""
 
     backbone: Backbone = Field("resnet50", description="Backbone, of torchvision.")
     weights: OptionalText = Field(
@@ -219,7 +219,7 @@ class Crf(Section):
 
 
 class Relations(Section):
-    """Confident labels, from which inter-pixel relations are mined (METHOD 3)."""
+    """Confident labels, from which inter-pixel relations are mined (docs/method.md, 3)."""
 
     fg_threshold: Fraction = Field(
         0.30, description="CAM score above which a pixel may be confident foreground."
@@ -240,7 +240,7 @@ class Relations(Section):
 
 
 class IrnetTrain(Training):
-    """Training of IRNet's two heads, on the images that have labels (METHOD 4)."""
+    """Training of IRNet's two heads, on the images that have labels (docs/method.md, 4)."""
 
     scale: tuple[float, float] = Field(
         (0.5, 1.5), description="Random scale of the photo, uniform in this range."
@@ -269,7 +269,7 @@ class IrnetInfer(Section):
 
 
 class Irnet(Section):
-    """IRNet: class boundaries and displacement field (METHOD 4)."""
+    """IRNet: class boundaries and displacement field (docs/method.md, 4)."""
 
     backbone: Backbone = Field("resnet50", description="Backbone, of torchvision.")
     weights: OptionalText = Field(
@@ -307,7 +307,7 @@ class Irnet(Section):
 
 
 class Displacement(Section):
-    """Refinement of the displacement field and its clusters (METHOD 5)."""
+    """Refinement of the displacement field and its clusters (docs/method.md, 5)."""
 
     iterations: int = Field(300, ge=1, le=10_000, description="Steps along the field, at most.")
     threshold: float = Field(
@@ -316,7 +316,7 @@ class Displacement(Section):
 
 
 class RandomWalk(Section):
-    """Propagation of scores within boundaries (METHOD 6)."""
+    """Propagation of scores within boundaries (docs/method.md, 6)."""
 
     radius: int = Field(5, ge=2, le=10, description="Neighbourhood of the walk (strides of 4).")
     beta: float = Field(10, ge=1, le=20, description="Exponent of the affinities.")
@@ -324,7 +324,7 @@ class RandomWalk(Section):
 
 
 class ExportInstance(Section):
-    """Pseudo instance masks (METHOD 7)."""
+    """Pseudo instance masks (docs/method.md, 7)."""
 
     bg_threshold: Fraction = Field(0.25, description="Score of the background.")
     min_fragment: Fraction = Field(
@@ -333,7 +333,7 @@ class ExportInstance(Section):
 
 
 class ExportSemantic(Section):
-    """Pseudo semantic masks (METHOD 7)."""
+    """Pseudo semantic masks (docs/method.md, 7)."""
 
     bg_threshold: Fraction = Field(0.25, description="Score of the background.")
 

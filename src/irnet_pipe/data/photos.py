@@ -52,7 +52,7 @@ def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int
 
 
 def rescale(photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Scale a photo (H, W, 3) to sides round(side·scale), 1 at least (bicubic, antialiased; METHOD 2)."""
+    """Scale a photo (H, W, 3) to sides round(side·scale), 1 at least (bicubic, antialiased; docs/method.md, 2)."""
     height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
     return _resized(Image.fromarray(photo), height, width)
 
