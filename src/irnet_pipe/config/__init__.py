@@ -1,7 +1,8 @@
 """The typed configuration: its sections, how it is parsed, presets, and the documents generated from it."""
 
 from irnet_pipe.config.parse import config_value, load_config, parse_config, parse_runtime
-from irnet_pipe.config.sections import Config, Dataset, Runtime, Training
+from irnet_pipe.config.sections import Config, Dataset, Runtime
+from irnet_pipe.config.trainings import Training
 
 __all__ = [
     "Config",

@@ -20,7 +20,7 @@ from irnet_pipe.plan import STAGES
 
 HEADER = """\
 # Every key with its default: take the # off a line to change it.
-# Generated from src/irnet_pipe/config/sections.py by `make generated`.
+# Generated from src/irnet_pipe/config/ by `make generated`.
 
 """
 
@@ -83,7 +83,7 @@ def reference() -> str:
         [
             "# Keys of the config",
             "",
-            "Generated from `src/irnet_pipe/config/sections.py` by `make generated`.",
+            "Generated from `src/irnet_pipe/config/` by `make generated`.",
             "A changed key re-runs the stages named and what follows them; *runtime* keys change no result.",
             "",
             "| key | default | range | read by | meaning |",

@@ -7,34 +7,22 @@ Unknown keys are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from irnet_pipe.config.presets import PresetName
-
-
-def _none_word(value: object) -> object:
-    """YAML users write `none` where Python means None."""
-    return None if isinstance(value, str) and value.strip().lower() in {"none", "null", ""} else value
-
-
-def runtime(default: Any, description: str, **bounds: Any) -> Any:
-    """A key that changes no result: it stays out of every recipe."""
-    return Field(default, description=description, json_schema_extra={"runtime": True}, **bounds)
-
-
-OptionalText = Annotated[str | None, BeforeValidator(_none_word)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
-Precision = Literal["fp32", "bf16", "fp16"]
-Variant = Literal["cam", "boundary", "full"]
-
-
-class Section(BaseModel):
-    """A section of the config: unknown keys are refused, values cannot be changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from irnet_pipe.config.section import (
+    Backbone,
+    Fraction,
+    OptionalText,
+    Precision,
+    Section,
+    Variant,
+    none_word,
+    runtime,
+)
+from irnet_pipe.config.trainings import CamTrain, IrnetTrain
 
 
 class Dataset(Section):
@@ -58,7 +46,7 @@ class Dataset(Section):
         description="File or folder of the labels; by default the usual one of the format (Annotations, labels.csv, "
         "image_labels.csv, annotations.json).",
     )
-    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_none_word)] = Field(
+    classes: Annotated[tuple[str, ...] | None, BeforeValidator(none_word)] = Field(
         None,
         description="Class names in the order of class_id. By default: the 20 VOC classes in their usual order where "
         "XML annotations name no others, the categories of a COCO file, else the names found, sorted.",
@@ -92,7 +80,7 @@ class Dataset(Section):
         description="With missing: predict, the classifier's probability from which a class counts as present.",
     )
     working_long_side: Annotated[
-        Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(_none_word)
+        Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(none_word)
     ] = Field(
         512,
         description="Photos with a longer side are processed at this long side (pixels); masks come back at the "
@@ -104,60 +92,6 @@ class Dataset(Section):
         le=2**31,
         description="Photos with more pixels are refused: a guard against image bombs.",
     )
-
-
-class Training(Section):
-    """What both trainings have."""
-
-    epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images.")
-    batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
-    crop: int = Field(512, ge=32, le=4096, description="Side of the random square crop (pixels).")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
-    schedule: Literal["polynomial", "one_cycle"] = Field(
-        "polynomial",
-        description="Learning rate: lr·(1−t/T)^0.9, or one cycle (cosine, warm-up of 30 %).",
-    )
-    momentum: float = Field(
-        1e-4,
-        ge=0,
-        lt=1,
-        description="Momentum of SGD. The reference passes its weight decay here (1e-4); its learning rates were "
-        "tuned that way.",
-    )
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
-    precision: Precision = Field(
-        "bf16", description="Autocast precision of the network; losses are computed in fp32."
-    )
-    threads: int = Field(
-        2,
-        ge=1,
-        le=256,
-        description="Threads of torch on the CPU; another number changes the last bits of gradients.",
-    )
-
-
-class CamTrain(Training):
-    """Training of the classifier (docs/method.md, 1: multi-label soft margin, random resize, flip and crop)."""
-
-    long_side: tuple[int, int] = Field(
-        (320, 640), description="The photo's long side is drawn uniformly from this range (pixels)."
-    )
-    lr: float = Field(0.1, gt=0, le=10, description="Learning rate of the backbone.")
-    lr_classifier: float = Field(1.0, gt=0, le=100, description="Learning rate of the classifier layer.")
-    freeze: Literal["layer2", "stem", "none"] = Field(
-        "layer2",
-        description="What keeps its pretrained weights: everything up to layer2, the stem alone, nothing.",
-    )
-    batch_norm: Literal["running", "batch"] = Field(
-        "running",
-        description="BatchNorm: running (the pretrained statistics, always) or batch (statistics are gathered in "
-        "training, stored, and used from then on).",
-    )
-
-    @model_validator(mode="after")
-    def _ranges(self) -> CamTrain:
-        _check_range("long_side", self.long_side, 16, 8192)
-        return self
 
 
 class CamInfer(Section):
@@ -236,21 +170,6 @@ class Relations(Section):
                 f"bg_threshold {self.bg_threshold} is above fg_threshold {self.fg_threshold}; no pixel between the "
                 "two could be neutral: lower bg_threshold"
             )
-        return self
-
-
-class IrnetTrain(Training):
-    """Training of IRNet's two heads, on the images that have labels (docs/method.md, 4)."""
-
-    scale: tuple[float, float] = Field(
-        (0.5, 1.5), description="Random scale of the photo, uniform in this range."
-    )
-    lr_boundary: float = Field(0.1, gt=0, le=100, description="Learning rate of the boundary head.")
-    lr_displacement: float = Field(1.0, gt=0, le=100, description="Learning rate of the displacement head.")
-
-    @model_validator(mode="after")
-    def _ranges(self) -> IrnetTrain:
-        _check_range("scale", self.scale, 0.05, 8)
         return self
 
 
@@ -400,7 +319,7 @@ class Config(Section):
         description="Name of the run: its results appear in outputs/<run>/.",
         json_schema_extra={"runtime": True},
     )
-    preset: Annotated[PresetName | None, BeforeValidator(_none_word)] = Field(
+    preset: Annotated[PresetName | None, BeforeValidator(none_word)] = Field(
         None,
         description="Schedules of the paper, for keys that the config does not set: paper_default, paper_log.",
         json_schema_extra={"runtime": True},
@@ -426,8 +345,3 @@ class Config(Section):
                 f"be cam.backbone ({self.cam.backbone})"
             )
         return self
-
-
-def _check_range(key: str, bounds: tuple[float, float], low: float, high: float) -> None:
-    if not low <= bounds[0] <= bounds[1] <= high:
-        raise ValueError(f"{key} {list(bounds)} must be [low, high] with {low} ≤ low ≤ high ≤ {high}")
