@@ -35,7 +35,7 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
-    "infer_cam": Stage(1, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
+    "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
     "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
         1,
@@ -49,7 +49,7 @@ STAGES: dict[str, Stage] = {
         ),
         "pth",
     ),
-    "infer_irnet": Stage(1, ("irnet.infer", "dataset.working_long_side")),
+    "infer_irnet": Stage(2, ("irnet.infer", "dataset.working_long_side")),
     "calibrate_displacement": Stage(1, (), "json"),
     "refine_displacement": Stage(1, ("displacement",)),
     "propagate": Stage(1, ("random_walk",)),
