@@ -20,10 +20,9 @@ include: "workflow/rules/results.smk"
 
 localrules:
     all,
-    publish,
 
 
 rule all:
     default_target: True
     input:
-        TARGETS,
+        [targets(publication) for publication in PUBLICATIONS],

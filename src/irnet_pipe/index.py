@@ -48,9 +48,9 @@ class Truth:
     image_ids: frozenset[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
-    """What the user's files hold.
+    """What the user's files hold; the same only as itself.
 
     Attributes:
         classes: class names in the order of class_id.

@@ -12,10 +12,10 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
-from irnet_pipe.config import Config, config_value
+from irnet_pipe.config import Config, config_value, setting_name
 from irnet_pipe.data.image_list import LIST_NAME, ImageEntry, canonical_json, digest_text, list_digest
 from irnet_pipe.index import Index
 from irnet_pipe.recipes import INDEX, Parent, Record
@@ -60,6 +60,16 @@ STAGES: dict[str, Stage] = {
     "publish": Stage(1, (), "json"),
 }
 """Stages in the order of the pipeline."""
+
+
+def readers(key: str) -> list[str]:
+    """Stages that read a config key themselves; none for keys that act through the plan or the index."""
+    return [
+        name
+        for name, stage in STAGES.items()
+        if any(key == read or key.startswith(f"{read}.") for read in stage.reads)
+    ]
+
 
 TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
 """Trainers, and the key of a weights file that takes their place."""
@@ -122,14 +132,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Plan:
-    """All artifacts of a run, parents before children; the last is what `publish` makes."""
+    """All artifacts of a run, parents before children."""
 
     artifacts: tuple[Artifact, ...]
 
     @property
-    def target(self) -> Artifact:
-        """The publication of the run."""
-        return self.artifacts[-1]
+    def targets(self) -> list[Artifact]:
+        """The publication of each setting."""
+        return self.of("publish")
 
     def of(self, stage: str) -> list[Artifact]:
         """Artifacts of one stage, in the order of their units."""
@@ -150,13 +160,19 @@ class Unit:
 
 
 def make_plan(config: Config, index: Index) -> Plan:
-    """The graph of artifacts for a config and a data index."""
+    """The graph of artifacts for one setting and its data index."""
     return _Planner(config, index).plan()
+
+
+def join_plans(plans: Iterable[Plan]) -> Plan:
+    """One plan of several settings: what they share is in it once."""
+    artifacts = {artifact.recipe: artifact for plan in plans for artifact in plan.artifacts}
+    return Plan(tuple(artifacts.values()))
 
 
 def image_lists(config: Config, index: Index) -> Iterator[tuple[ImageEntry, ...]]:
     """Every image list that a plan refers to, to be written before it is used."""
-    train, labelled = _units(config, index)
+    train, labelled = _units(index, config.shards.n)
     for unit in (*train, *labelled):
         yield unit.entries
 
@@ -173,18 +189,18 @@ def _cut(entries: Iterable[ImageEntry], kind: str, n: int) -> list[Unit]:
     return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sorted(shards[i]))) for i in sorted(shards)]
 
 
-def _units(config: Config, index: Index) -> tuple[list[Unit], list[Unit]]:
+@lru_cache(maxsize=4)  # the settings of a sweep share theirs
+def _units(index: Index, n: int) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
     """Shards of the training images, and of the images to be labelled.
 
     An image in both lists is a training image: labelling works on its training shard, cut down to what is labelled.
     """
-    n = config.shards.n
     training = {entry.image_id for entry in index.train}
     labelled = {entry.image_id for entry in index.label}
     train = _cut(index.train, "train", n)
     both = _cut((entry for entry in index.train if entry.image_id in labelled), "train", n)
     rest = _cut((entry for entry in index.label if entry.image_id not in training), "label", n)
-    return train, both + rest
+    return tuple(train), (*both, *rest)
 
 
 class _Planner:
@@ -193,8 +209,11 @@ class _Planner:
     def __init__(self, config: Config, index: Index) -> None:
         self.config = config
         self.index = index
-        self.train, self.labelled = _units(config, index)
+        self.train, self.labelled = _units(index, config.shards.n)
         self.artifacts: dict[str, Artifact] = {}
+        self.setting = setting_name(config)
+        self.readers = {key: readers(key) for key in config.sweep if key != "seed"}
+        self.swept: dict[str, frozenset[str]] = {}
 
     def add(
         self,
@@ -212,17 +231,27 @@ class _Planner:
         # The digest stands for the file; where it lies changes nothing.
         settings = {path: value for path, value in settings.items() if path not in digests}
         variant = f" {facts['variant']}" if "variant" in facts else ""
-        return self.put(
+        parents = tuple(parents)
+        swept = self.swept_keys(stage, parents)
+        values = (f" {key}={config_value(self.config, key)}" for key in self.config.sweep if key in swept)
+        artifact = self.put(
             Artifact(
                 stage=stage,
                 unit=unit,
                 spec=canonical_json({"config": settings, "files": digests} | facts),
-                parents=tuple(parents),
-                label=f"{stage} {unit}{variant} seed {self.config.seed}",
+                parents=parents,
+                label=f"{stage} {unit}{variant} seed {self.config.seed}{''.join(values)}",
                 images=tuple(unit.digest for unit in images),
                 files=tuple((path, self.index.files[path].path) for path in files),
             )
         )
+        self.swept[artifact.recipe] = swept
+        return artifact
+
+    def swept_keys(self, stage: str, parents: Iterable[Artifact]) -> frozenset[str]:
+        """Swept keys, the seed apart, that tell an artifact of a stage from those of other settings."""
+        own = {key for key, stages in self.readers.items() if stage in stages or not stages}
+        return frozenset(own).union(*(self.swept.get(parent.recipe, ()) for parent in parents))
 
     def sharded(self, stage: str, unit: Unit, parents: Iterable[Artifact], **facts: Any) -> Artifact:
         """An artifact of the images of one shard."""
@@ -248,7 +277,8 @@ class _Planner:
             for variant, parents in masks.items()
         ]
         results = [*gathered, *self.evaluation(cams, masks), *self.report(masks)]
-        self.add("publish", "all", results, run=self.config.run)
+        folder = f"{self.config.run}/{self.setting}" if self.setting else self.config.run
+        self.add("publish", "all", results, run=folder)
         return Plan(tuple(self.artifacts.values()))
 
     def cams(self) -> dict[str, Artifact]:

@@ -11,7 +11,7 @@ import torch
 
 from irnet_pipe import resources
 from irnet_pipe.artifacts.weights import read_weights
-from irnet_pipe.config import Config, Training
+from irnet_pipe.config import Config, Training, setting_name, settings_of
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
@@ -35,7 +35,16 @@ def validate(config: Config) -> list[str]:
     Raises:
         InputError: every problem found.
     """
-    return _Validation(config).run()
+    settings = settings_of(config)
+    lines: list[str] = []
+    for setting in settings:
+        name = setting_name(setting)
+        try:
+            summary = _Validation(setting).run()
+        except InputError as error:
+            raise InputError([f"{name}: {text}" if name else text for text in error.problems]) from None
+        lines += [f"setting {name}"] * bool(name) + [line for line in summary if line not in lines]
+    return lines
 
 
 class _Validation:

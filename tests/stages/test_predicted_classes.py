@@ -22,7 +22,7 @@ def test_from_prediction_to_masks(
     values = make_tiny_values(folder, tmp_path)
     values["dataset"] |= {"missing": "predict", "predict_threshold": threshold}
     pipeline = Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
-    for artifact in pipeline.plan.target.parents:
+    for artifact in pipeline.plan.targets[0].parents:
         pipeline.make(artifact)
     predicted = len(every) - len(training)
     with tarfile.open(pipeline.results / pipeline.artifact("gather_masks", "full").path) as tar:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +16,9 @@ from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime, leaves
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry, list_digest
-from irnet_pipe.index import Index, OutsideFile, Truth, build_index
+from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
+from irnet_pipe.workflow import prepare
 
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
@@ -27,6 +27,7 @@ TRAIN_IRNET = ("train_irnet",)
 FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "run": ("other", ("publish",)),
     "preset": ("paper_log", EVERY_CAM),
+    "sweep": ({"random_walk.beta": [10, 8]}, ("propagate", "publish")),
     "seed": (1, TRAIN_CAM),
     "shards.n": (3, EVERY_CAM),
     "dataset.root": ("copy", ()),
@@ -133,8 +134,7 @@ def changed(values: dict, **paths: object) -> dict:
 
 
 def plan_of(values: dict) -> Plan:
-    config = parse_config(values)
-    return make_plan(config, build_index(config, results=Path(config.runtime.results)))
+    return prepare(parse_config(values)).plan
 
 
 def first_changes(before: Plan, after: Plan) -> set[str]:
@@ -210,7 +210,7 @@ def recipes(plan: Plan, *stages: str) -> set[str]:
 
 def needed(plan: Plan) -> set[str]:
     """Stages that the target is made of."""
-    found, todo = {}, [plan.target]
+    found, todo = {}, [plan.targets[0]]
     while todo:
         artifact = todo.pop()
         if artifact.recipe not in found:
@@ -290,7 +290,7 @@ def test_everything_planned_is_parent_before_child():
     for artifact in plan.artifacts:
         assert {parent.recipe for parent in artifact.parents} <= seen
         seen.add(artifact.recipe)
-    assert plan.target.stage == "publish"
+    assert plan.targets[0].stage == "publish"
     assert len(seen) == len(plan.artifacts)
 
 
@@ -310,7 +310,7 @@ def test_trained_weights_leave_training_out(key, trainer, silent):
     for path in silent:
         value = FIRST_STAGES[path][0]
         other = make_plan(config(**{key: "/any/where.pth", path: value}), index)
-        assert other.target.recipe == base.target.recipe, path
+        assert other.targets[0].recipe == base.targets[0].recipe, path
     if key == "irnet.trained":
         assert "mine_relations" not in needed(base)
 
@@ -318,7 +318,7 @@ def test_trained_weights_leave_training_out(key, trainer, silent):
 def test_place_of_a_weights_file_changes_nothing_its_content_does():
     def target(path, digest):
         files = {"cam.trained": OutsideFile(path, digest)}
-        return make_plan(config(cam__trained=path), make_index(TRAIN, TRAIN, files=files)).target.recipe
+        return make_plan(config(cam__trained=path), make_index(TRAIN, TRAIN, files=files)).targets[0].recipe
 
     assert target("/a.pth", "1" * 16) == target("/b.pth", "1" * 16) != target("/a.pth", "2" * 16)
 

@@ -149,3 +149,15 @@ def test_memory_of_a_training_step_follows_batch_and_crop() -> None:
 
 def test_free_disk_of_a_folder_to_be(tmp_path: Path) -> None:
     assert resources.disk_free(tmp_path / "not" / "yet") > 0
+
+
+def test_every_setting_of_a_sweep_is_checked(tiny):
+    swept = parse_config(tiny | {"sweep": {"cam.train.batch": [2, 999]}})
+    with pytest.raises(InputError, match=r"cam\.train\.batch=999: cam\.train\.batch is 999"):
+        validate(swept)
+    lines = validate(parse_config(tiny | {"sweep": {"random_walk.beta": [8, 10]}}))
+    assert [line for line in lines if line.startswith("setting")] == [
+        "setting random_walk.beta=8.0",
+        "setting random_walk.beta=10.0",
+    ]
+    assert len(lines) == len(set(lines)), "what settings have in common is told once"

@@ -99,7 +99,7 @@ def test_artifacts_that_exist_are_leaves(project, monkeypatch):
 
 def test_publication_that_exists_is_left_alone(project, monkeypatch):
     monkeypatch.chdir(project.folder)
-    recipe = prepare(parse_config(project.values)).plan.target.recipe
+    recipe = prepare(parse_config(project.values)).plan.targets[0].recipe
     outputs = project.folder / "outputs" / "tiny"
     outputs.mkdir(parents=True)
     (outputs / "masks.json").write_text("{}")

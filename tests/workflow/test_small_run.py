@@ -115,6 +115,21 @@ def test_changed_threshold_of_export(project):
     )
 
 
+def test_sweep_shares_what_is_there(project):
+    alone = project.published()
+    project.values["sweep"] = {"export.instance.bg_threshold": [0.25, 0.5]}
+    ran = project.run()
+    publications = [rule for rule in ran if rule.startswith("publish_")]
+    assert ran - Counter(publications) == Counter(
+        export_masks=UNITS * VARIANTS, gather_masks=VARIANTS, evaluate_masks=1, report=1
+    )
+    swept = project.published()
+    same, other = (f"tiny/export.instance.bg_threshold={value}/" for value in (0.25, 0.5))
+    for name in ("masks.json", "scores.json", "report.html", "variants/cam/masks.json"):
+        assert swept[same + name] == alone[f"tiny/{name}"] != swept[other + name], name
+    assert project.run() == Counter()
+
+
 def test_deleted_intermediate_is_not_missed(project):
     for path in (project.folder / "results" / "infer_cam").glob("train-*"):
         path.unlink()

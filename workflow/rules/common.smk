@@ -33,20 +33,19 @@ except InputError as error:
     exit_on_bad_input(error)
 
 RESULTS = RUNTIME.results
-OUTPUT = f"{RUNTIME.outputs}/{config.get('run', 'run')}"
-TARGETS = []
-# Recipe of the publication. Only the main process knows it, and only there the rule `publish` runs.
-PUBLICATION = "unknown"
+# Publications of the run, one a setting. Only the main process knows them, and only there they are made.
+PUBLICATIONS = []
 
 if workflow.is_main_process:
     from irnet_pipe.config import parse_config
     from irnet_pipe.workflow import prepare
 
     try:
-        PUBLICATION = prepare(parse_config(config)).plan.target.recipe
+        PUBLICATIONS = [
+            target.record for target in prepare(parse_config(config)).plan.targets
+        ]
     except InputError as error:
         exit_on_bad_input(error)
-    TARGETS = [f"{OUTPUT}/masks.json", f"{OUTPUT}/recipe-{PUBLICATION}.json"]
 
 
 def record(wildcards):
@@ -85,17 +84,32 @@ def stage_command(stage):
     )
 
 
-def published(wildcards):
+def folder_of(publication):
+    return f"{RUNTIME.outputs}/{publication.spec['run']}"
+
+
+def targets(publication):
+    """What people open, and the marker that vouches for it."""
+    folder = folder_of(publication)
+    return [f"{folder}/masks.json", f"{folder}/recipe-{publication.recipe}.json"]
+
+
+def published(publication):
     """What a publication copies; none where it is already there."""
-    if all(Path(target).exists() for target in TARGETS) and not RUNTIME.whole_graph:
+    if (
+        all(Path(target).exists() for target in targets(publication))
+        and not RUNTIME.whole_graph
+    ):
         return []
-    publication = read_record(record_path(Path(RESULTS), PUBLICATION))
     return [f"{RESULTS}/{parent.path}" for parent in publication.parents]
 
 
-def publish_command():
-    recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
-    return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(OUTPUT)} {LOGGED}"
+def publish_command(publication):
+    recipe, folder = f"{RESULTS}/{RECIPES}/{publication.recipe}.json", folder_of(
+        publication
+    )
+    command = f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(folder)} "
+    return command.replace("{", "{{").replace("}", "}}") + LOGGED
 
 
 wildcard_constraints:

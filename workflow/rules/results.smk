@@ -70,22 +70,26 @@ rule report:
         stage_command("report")
 
 
-rule publish:
-    input:
-        published,
-    output:
-        masks=f"{OUTPUT}/masks.json",
-        marker=f"{OUTPUT}/recipe-{PUBLICATION}.json",
-    log:
-        f"{RESULTS}/logs/publish/{PUBLICATION}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/publish/{PUBLICATION}.tsv"
-    conda:
-        "../../environment.yml"
-    resources:
-        mem_mb=1000,
-        runtime=60,
-    message:
-        f"publish to {OUTPUT}"
-    shell:
-        publish_command()
+for publication in PUBLICATIONS:
+
+    rule:
+        name:
+            "publish" if len(PUBLICATIONS) == 1 else f"publish_{publication.recipe}"
+        input:
+            published(publication),
+        output:
+            targets(publication),
+        log:
+            f"{RESULTS}/logs/publish/{publication.recipe}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/publish/{publication.recipe}.tsv"
+        localrule: True
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=1000,
+            runtime=60,
+        message:
+            f"publish to {folder_of(publication)}"
+        shell:
+            publish_command(publication)

@@ -2,6 +2,7 @@
 
 from irnet_pipe.config.parse import config_value, load_config, parse_config, parse_runtime
 from irnet_pipe.config.sections import Config, Dataset, Runtime
+from irnet_pipe.config.sweep import setting_name, settings_of, swept_values
 from irnet_pipe.config.trainings import Training
 
 __all__ = [
@@ -13,4 +14,7 @@ __all__ = [
     "load_config",
     "parse_config",
     "parse_runtime",
+    "setting_name",
+    "settings_of",
+    "swept_values",
 ]

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from irnet_pipe.config.sections import Config
-from irnet_pipe.plan import STAGES
+from irnet_pipe.plan import readers
 
 HEADER = """\
 # Every key with its default: take the # off a line to change it.
@@ -97,12 +97,7 @@ def reference() -> str:
 def _readers(path: str, field: FieldInfo) -> str:
     if is_runtime(field):
         return "*runtime*"
-    readers = [
-        name
-        for name, stage in STAGES.items()
-        if any(path == read or path.startswith(f"{read}.") for read in stage.reads)
-    ]
-    return ", ".join(readers) or "the plan"
+    return ", ".join(readers(path)) or "the plan"
 
 
 def _bounds(root: dict[str, Any], path: str) -> str:

@@ -31,7 +31,7 @@ def parse_config(values: dict[str, Any], *, source: str = "config") -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise InputError(_problem(source, item) for item in error.errors()) from None
+        raise InputError(problem(source, item) for item in error.errors()) from None
 
 
 def parse_runtime(values: dict[str, Any]) -> tuple[str, Runtime]:
@@ -43,7 +43,7 @@ def parse_runtime(values: dict[str, Any]) -> tuple[str, Runtime]:
     try:
         runtime_keys = Runtime.model_validate(values.get("runtime") or {})
     except ValidationError as error:
-        raise InputError(_problem("config: runtime", item) for item in error.errors()) from None
+        raise InputError(problem("config: runtime", item) for item in error.errors()) from None
     dataset = values.get("dataset")
     root = dataset.get("root") if isinstance(dataset, dict) else None
     return str(root or "."), runtime_keys
@@ -93,7 +93,8 @@ def _without_empty_sections(values: Any, model: type[BaseModel] = Config) -> Any
     }
 
 
-def _problem(source: str, item: Any) -> str:
+def problem(source: str, item: Any) -> str:
+    """What pydantic says of a key, in our words: file, key, value, bound and remedy."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         near = _nearest_key(item["loc"])

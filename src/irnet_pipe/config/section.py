@@ -22,6 +22,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Variant = Literal["cam", "boundary", "full"]
+Sweep = Annotated[
+    dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]],
+    BeforeValidator(lambda value: {} if value is None else value),
+]
 
 
 class Section(BaseModel):

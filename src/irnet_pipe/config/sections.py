@@ -18,6 +18,7 @@ from irnet_pipe.config.section import (
     OptionalText,
     Precision,
     Section,
+    Sweep,
     Variant,
     none_word,
     runtime,
@@ -323,6 +324,12 @@ class Config(Section):
         None,
         description="Schedules of the paper, for keys that the config does not set: paper_default, paper_log.",
         json_schema_extra={"runtime": True},
+    )
+    sweep: Sweep = Field(
+        {},
+        description="Several settings in one run: dotted key → list of values; every combination is planned, what "
+        "settings share runs once, and each is published to outputs/<run>/<key>=<value>/.",
+        examples=[{"seed": [0, 1, 2], "export.instance.bg_threshold": [0.2, 0.3]}],
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the trainings.")
     shards: Shards = Field(default_factory=Shards, description="Shards.")
