@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from irnet_pipe import cli
-from irnet_pipe.config import Config, load_config, parse_config
+from irnet_pipe.config import Config, load_config, parse_config, settings_of
 from irnet_pipe.config.documents import leaves
 from irnet_pipe.plan import STAGES
 
@@ -113,8 +113,11 @@ def test_commands_exist(page):
 
 def test_the_config_for_own_photos_is_short():
     blocks = fences(ROOT / "README.md", "yaml")
-    assert len(blocks) >= 2
+    whole = [block for block in blocks if "dataset:" in block]
+    assert len(whole) >= 2
     for block in blocks:
+        settings_of(parse_config(yaml.safe_load(block)))
+    for block in whole:
         assert len(block.splitlines()) <= 10
         assert parse_config(yaml.safe_load(block)).dataset.root
 
