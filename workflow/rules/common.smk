@@ -1,5 +1,6 @@
 # What all rules share. The main process writes the records; everything else here reads records alone.
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
@@ -10,6 +11,7 @@ sys.path.insert(0, str(SOURCE))
 
 from irnet_pipe.config import parse_runtime
 from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.failures import failures
 from irnet_pipe.recipes import RECIPES, read_record, record_path
 
 # With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
@@ -35,6 +37,8 @@ except InputError as error:
 RESULTS = RUNTIME.results
 OUTPUT = f"{RUNTIME.outputs}/{config.get('run', 'run')}"
 TARGETS = []
+PLANNED = []
+START = datetime.now(UTC)
 # Recipe of the publication. Only the main process knows it, and only there the rule `publish` runs.
 PUBLICATION = "unknown"
 
@@ -43,9 +47,10 @@ if workflow.is_main_process:
     from irnet_pipe.workflow import prepare
 
     try:
-        PUBLICATION = prepare(parse_config(config)).plan.target.recipe
+        plan = prepare(parse_config(config)).plan
     except InputError as error:
         exit_on_bad_input(error)
+    PUBLICATION, PLANNED = plan.target.recipe, plan.artifacts
     TARGETS = [f"{OUTPUT}/masks.json", f"{OUTPUT}/recipe-{PUBLICATION}.json"]
 
 
@@ -96,6 +101,13 @@ def published(wildcards):
 def publish_command():
     recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
     return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(OUTPUT)} {LOGGED}"
+
+
+onerror:
+    # Among all that snakemake prints, a failure may lie far above the end.
+    records = (artifact.record for artifact in PLANNED)
+    for line in failures(records, Path(RESULTS), since=START):
+        print(line, file=sys.stderr)
 
 
 wildcard_constraints:
