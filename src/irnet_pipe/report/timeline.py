@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from irnet_pipe.report.charts import round_ticks
 from irnet_pipe.runtime.progress import duration
@@ -128,7 +129,7 @@ def _grid(clock: _Clock, *, bottom: float) -> str:
         x = clock.place_of(tick * clock.scale)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom:.1f}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{tick:.4g}</text>')
-    for (_, end), (start, _) in zip(clock.spans, clock.spans[1:], strict=False):
+    for (_, end), (start, _) in pairwise(clock.spans):
         x = clock.place(end)
         parts.append(
             f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom:.1f}">'

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def attempt(record: Record, results: Path) -> Iterator[Events]:
     """
     events = Events(events_path(results, record))
     start, started = time.monotonic(), facts_of_start()
+    times = {"start": datetime.now(UTC).isoformat()}
     events.write("started", **started)
     ended: dict[str, Any] = {"outcome": "ok", "error": None}
     try:
@@ -50,7 +51,8 @@ def attempt(record: Record, results: Path) -> Iterator[Events]:
     finally:
         ended |= {"wall_seconds": round(time.monotonic() - start, 3), **facts_of_end()}
         events.write("ended", **ended)
-        _write_facts(facts_path(results, record), record, started | ended)
+        times["end"] = datetime.now(UTC).isoformat()
+        _write_facts(facts_path(results, record), record, times | started | ended)
 
 
 def _write_facts(path: Path, record: Record, facts: dict[str, Any]) -> None:
