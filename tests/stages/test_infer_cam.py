@@ -56,7 +56,7 @@ class TestInferCam(ShardContract):
         entry = next(entry for entry in job.images if entry.labels)
         height, width = working_size(entry.height, entry.width, long_side=64)
         assert message.startswith(
-            f"{job.photo(entry)}: the device has not the memory for one image of {height}×{width}"
+            f"{job.photo(entry)}: the device does not have the memory for one image of {height}×{width}"
         )
         assert (
             "lower dataset.working_long_side or the largest of cam.infer.scales, or set runtime.device: cpu"

@@ -142,6 +142,8 @@ def test_bars_are_as_long_as_their_jobs():
     assert long == pytest.approx(3 * short, rel=0.01)
     assert second == pytest.approx(first + long, abs=0.2)
     assert whole == pytest.approx(long + short, abs=0.2)
+    assert third + whole == 1080, "the whole width is used"
+    assert re.findall(r">(\d+)</text>", svg) == ["0", "2", "4", "6"]
     assert "minutes in which jobs ran" in svg
 
 

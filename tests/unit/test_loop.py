@@ -183,7 +183,7 @@ def test_device_without_the_memory_for_a_step(job, tmp_path, precision, remedy):
     with pytest.raises(InputError) as caught:
         train(make_task(Noise(tmp_path), loss=loss, precision=precision), job)
     (message,) = caught.value.problems
-    expected = f"cam.train: cpu has not the memory for a step on 4 crops of 8×8 pixels in {precision}; "
+    expected = f"cam.train: cpu does not have the memory for a step on 4 crops of 8×8 pixels in {precision}; "
     assert message.startswith(expected + remedy)
 
 

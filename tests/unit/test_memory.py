@@ -96,7 +96,7 @@ def test_lack_of_memory_becomes_a_message(tmp_path):
     with pytest.raises(InputError) as caught, explain_out_of_memory(message):
         raise torch.OutOfMemoryError("CUDA out of memory.")
     assert caught.value.problems == [
-        f"{tmp_path}/a.jpg: the device has not the memory for one image of 3000×4000 pixels; lower "
+        f"{tmp_path}/a.jpg: the device does not have the memory for one image of 3000×4000 pixels; lower "
         "dataset.working_long_side, or set runtime.device: cpu; `nvidia-smi` lists other processes on the device"
     ]
 

@@ -81,12 +81,11 @@ class _Clock:
     """Where a moment lies on the page, and in which time; breaks are cut out."""
 
     def __init__(self, bars: Sequence[Bar]) -> None:
-        self.spans = busy_spans([(bar.start, bar.end) for bar in bars])
-        seconds = sum(end - start for start, end in self.spans)
+        self.spans = busy_spans((bar.start, bar.end) for bar in bars)
+        self.seconds = sum(end - start for start, end in self.spans) or 1.0
         self.unit, self.scale = next(
-            ((name, scale) for name, scale in UNITS if seconds >= 2 * scale), UNITS[-1]
+            unit for unit in UNITS if self.seconds >= 2 * unit[1] or unit is UNITS[-1]
         )
-        self.ticks = round_ticks(0.0, seconds / self.scale)
 
     def place(self, moment: float) -> float:
         """Horizontal place of a moment within the spans."""
@@ -94,7 +93,7 @@ class _Clock:
 
     def place_of(self, seconds: float) -> float:
         """Horizontal place of so many seconds, breaks not counted."""
-        return LEFT + seconds / (self.ticks[-1] * self.scale) * (WIDTH - LEFT - RIGHT)
+        return LEFT + seconds / self.seconds * (WIDTH - LEFT - RIGHT)
 
 
 def busy_spans(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -125,7 +124,9 @@ def _rect(bar: Bar, clock: _Clock, *, top: float, height: float, series: int) ->
 
 def _grid(clock: _Clock, *, bottom: float) -> str:
     parts = []
-    for tick in clock.ticks:
+    for tick in round_ticks(0.0, clock.seconds / clock.scale):
+        if tick * clock.scale > clock.seconds:
+            break
         x = clock.place_of(tick * clock.scale)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom:.1f}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{tick:.4g}</text>')

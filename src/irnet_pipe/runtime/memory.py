@@ -49,7 +49,7 @@ def too_large_photo(path: Path, *, size: tuple[int, int], keys: str) -> str:
     """
     height, width = size
     return (
-        f"{path}: the device has not the memory for one image of {height}×{width} pixels; lower {keys}, or set "
+        f"{path}: the device does not have the memory for one image of {height}×{width} pixels; lower {keys}, or set "
         "runtime.device: cpu"
     )
 

@@ -193,8 +193,8 @@ def _too_large(task: Task, device: torch.device) -> str:
     if precision == "fp32":
         remedy += f", or set {section}.precision: bf16"
     return (
-        f"{section}: {device} has not the memory for a step on {batch} crops of {crop}×{crop} pixels in {precision}; "
-        f"{remedy}"
+        f"{section}: {device} does not have the memory for a step on {batch} crops of {crop}×{crop} pixels in "
+        f"{precision}; {remedy}"
     )
 
 
