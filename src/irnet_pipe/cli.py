@@ -26,6 +26,8 @@ STAGE_VERBS = {
     "evaluate_masks": "scores against ground truth",
     "report": "one HTML page of figures and pictures",
 }
+DEVICE_STAGES = ("train_cam", "infer_cam", "train_irnet", "infer_irnet")
+"""Stages that compute on a CUDA device where there is one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,25 +93,31 @@ def _add_stage(verb: argparse.ArgumentParser, stage: str) -> None:
 
 def _stage(options: argparse.Namespace) -> None:
     from irnet_pipe.recipes import read_record
+    from irnet_pipe.runtime.attempts import attempt
     from irnet_pipe.runtime.job import Job
+    from irnet_pipe.runtime.lease import lease
 
     record = read_record(options.recipe)
     if record.stage != options.stage:
         raise InputError(
             f"{options.recipe}: a recipe of {record.stage}, not of {options.stage}; run `irnet-pipe {record.stage}`"
         )
-    job = Job(
-        record=record,
-        output=options.output,
-        results=options.recipe.parent.parent,
-        root=options.root,
-        workers=options.workers,
-        device=options.device,
-        checkpoint_minutes=options.checkpoint_minutes,
-    )
     # Spinning threads starve the other jobs of a full machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import_module(f"irnet_pipe.stages.{record.stage}").run(job)
+    results = options.recipe.parent.parent
+    wanted = options.device if record.stage in DEVICE_STAGES else "cpu"
+    with attempt(record, results) as events, lease(wanted, label=record.label, events=events) as device:
+        job = Job(
+            record=record,
+            output=options.output,
+            results=results,
+            root=options.root,
+            workers=options.workers,
+            device=device,
+            checkpoint_minutes=options.checkpoint_minutes,
+            events=events,
+        )
+        import_module(f"irnet_pipe.stages.{record.stage}").run(job)
 
 
 def _index_dataset(options: argparse.Namespace) -> None:

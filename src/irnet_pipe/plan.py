@@ -56,8 +56,8 @@ STAGES: dict[str, Stage] = {
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "gather_masks": Stage(1, (), "tar"),
     "evaluate_masks": Stage(1, ("evaluation",), "json"),
-    "report": Stage(1, (), "html"),
-    "publish": Stage(1, (), "json"),
+    "report": Stage(2, (), "html"),
+    "publish": Stage(2, (), "json"),
 }
 """Stages in the order of the pipeline."""
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError
 from irnet_pipe.evaluation.tables import scores_csv, summary_text
-from irnet_pipe.recipes import Parent, Record, read_record
+from irnet_pipe.recipes import Parent, Record, ancestors, read_record
+from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
+from irnet_pipe.runtime.attempts import read_attempts
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
-FILES = ("recipe-*.json", "masks.json", "counts.json", "scores.*", "summary.txt", "report.html")
+FILES = ("recipe-*.json", "masks.json", "counts.json", "scores.*", "summary.txt", "report.html", "costs.*")
 
 
 def publish(recipe: Path, output: Path) -> None:
@@ -46,6 +48,9 @@ def publish(recipe: Path, output: Path) -> None:
         _unpack(results / other.path, output / VARIANTS / _variant(results, other))
     for parent in record.parents:
         _copy(results / parent.path, parent.stage, output)
+    costs = [Cost(above, read_attempts(results, above)) for above in ancestors(record, results)]
+    _write(output / COSTS_TABLE, costs_csv(costs))
+    _write(output / COSTS_PAGE, costs_page(costs, run=output.name))
     _write(output / f"recipe-{record.recipe}.json", _provenance(record))
 
 

@@ -93,3 +93,18 @@ def read_record(path: Path) -> Record:
         raise InputError(
             f"{path}: not a recipe of this version ({error}); a dry run writes it anew"
         ) from None
+
+
+def ancestors(record: Record, results: Path) -> list[Record]:
+    """The records of all that an artifact is made of, parents before children."""
+    found: dict[str, Record] = {}
+
+    def visit(parents: tuple[Parent, ...]) -> None:
+        for parent in parents:
+            if parent.recipe not in found:
+                above = read_record(record_path(results, parent.recipe))
+                visit(above.parents)
+                found[parent.recipe] = above
+
+    visit(record.parents)
+    return list(found.values())

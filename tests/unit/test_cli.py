@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,10 +17,12 @@ import yaml
 from irnet_pipe import __version__, cli
 from irnet_pipe.config import parse_config
 from irnet_pipe.errors import InputError, Interrupted
-from irnet_pipe.plan import STAGES
+from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.runtime.events import read_events
+from irnet_pipe.runtime.job import Job
 from irnet_pipe.workflow import prepare
 
-LIGHT = ("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli")
+LIGHT = ("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli", "failures")
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
 
 
@@ -32,6 +38,11 @@ def imported_by(code: str, *names: str) -> list[str]:
 def test_modules_of_the_parse_are_light():
     code = "\n".join(f"import irnet_pipe.{name}" for name in LIGHT)
     assert imported_by(code, *HEAVY, "PIL") == []
+
+
+def test_devices_are_leased_before_torch_is_there():
+    code = "import irnet_pipe.runtime.attempts, irnet_pipe.runtime.job, irnet_pipe.runtime.lease"
+    assert imported_by(code, *HEAVY) == []
 
 
 def test_stages_run_without_snakemake_and_pydantic():
@@ -168,6 +179,69 @@ def test_device_that_is_not_there(tiny_config, tmp_path, capsys):
     recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
     arguments = ("infer_cam", "--recipe", recipe, "--output", tmp_path / "x.h5", "--device", "cuda:99")
     assert "cuda:99" in error_of(capsys, *arguments)
+
+
+@pytest.fixture
+def fake_stage(monkeypatch, tmp_path):
+    """Run the verb of a stage whose module only looks around; returns its job and CUDA_VISIBLE_DEVICES."""
+    monkeypatch.setenv("IRNET_PIPE_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+
+    def run(artifact: Artifact, *options: str) -> tuple[Job, str]:
+        found = []
+
+        def look(job: Job) -> None:
+            found.append((job, os.environ["CUDA_VISIBLE_DEVICES"]))
+            for _ in job.progress(job.images):
+                pass
+
+        monkeypatch.setitem(sys.modules, f"irnet_pipe.stages.{artifact.stage}", SimpleNamespace(run=look))
+        recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
+        arguments = [artifact.stage, "--recipe", recipe, "--output", tmp_path / "x", *options]
+        assert cli.main([str(argument) for argument in arguments]) == 0
+        return found[0]
+
+    return run
+
+
+def test_stage_with_a_device_leases_one_and_tells(tiny_config, fake_stage, tmp_path):
+    artifact = prepare(tiny_config).plan.of("infer_cam")[0]
+    job, visible = fake_stage(artifact, "--device", "cuda:1")
+    assert (job.device, visible) == ("cuda:0", "GPU-b")
+    path = tmp_path / "results" / "events" / "infer_cam" / f"{artifact.unit}.{artifact.recipe}.jsonl"
+    assert [event["event"] for event in read_events(path)] == ["started", "leased", "progress", "ended"]
+    assert json.loads((tmp_path / "results" / "facts" / f"{path.parent.name}/{path.stem}.json").read_text())
+
+
+@pytest.mark.parametrize(("stage", "device"), [("propagate", "auto"), ("infer_cam", "cpu")])
+def test_stage_without_a_device_leases_none(tiny_config, fake_stage, tmp_path, stage, device):
+    _, visible = fake_stage(prepare(tiny_config).plan.of(stage)[0], "--device", device)
+    assert visible == "GPU-a,GPU-b"
+    assert not (tmp_path / "leases").exists()
+
+
+def test_stages_with_a_device_are_those_that_use_one():
+    package = Path(cli.__file__).parent
+    using = {
+        path.stem
+        for path in (package / "stages").glob("*.py")
+        if "import autocast, use_device" in path.read_text() or "training.loop import" in path.read_text()
+    }
+    assert set(cli.DEVICE_STAGES) == using
+    rules = "".join(path.read_text() for path in (package.parents[1] / "workflow/rules").glob("*.smk"))
+    parts = {part.split(":")[0]: part for part in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:]}
+    assert {name for name, part in parts.items() if "gpu=1" in part} == using
+
+
+def test_failed_stage_is_told_of(tiny_config, tmp_path, capsys):
+    artifact = prepare(tiny_config).plan.of("infer_irnet")[0]
+    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
+    arguments = ("infer_irnet", "--recipe", recipe, "--output", tmp_path / "x.h5", "--device", "cpu")
+    error = error_of(capsys, *arguments)
+    (path,) = (tmp_path / "results" / "facts" / "infer_irnet").iterdir()
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    assert facts["outcome"] == "failed"
+    assert error == f"error: {facts['error']}\n"
 
 
 def test_module_runs_as_a_program(tmp_path):

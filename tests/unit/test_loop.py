@@ -13,6 +13,7 @@ from irnet_pipe.data.datasets import Samples
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.recipes import Record
+from irnet_pipe.runtime.events import Events, read_events
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.training.loop import Task, curves, train
 from irnet_pipe.training.schedule import Schedule
@@ -20,6 +21,7 @@ from irnet_pipe.training.schedule import Schedule
 SETTINGS = {
     "epochs": 3,
     "batch": 4,
+    "crop": 8,
     "optimizer": "adamw",
     "schedule": "one_cycle",
     "momentum": 0.9,
@@ -165,6 +167,32 @@ def test_fewer_images_than_a_batch(job, tmp_path):
 def test_half_precision_needs_cuda(job, tmp_path):
     with pytest.raises(InputError, match="fp16 needs a CUDA device"):
         train(make_task(Noise(tmp_path), precision="fp16"), job)
+
+
+@pytest.mark.parametrize(
+    ("precision", "remedy"),
+    [
+        ("fp32", "lower cam.train.batch or cam.train.crop, or set cam.train.precision: bf16; "),
+        ("bf16", "lower cam.train.batch or cam.train.crop; "),
+    ],
+)
+def test_device_without_the_memory_for_a_step(job, tmp_path, precision, remedy):
+    def loss(output, target):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(InputError) as caught:
+        train(make_task(Noise(tmp_path), loss=loss, precision=precision), job)
+    (message,) = caught.value.problems
+    expected = f"cam.train: cpu does not have the memory for a step on 4 crops of 8×8 pixels in {precision}; "
+    assert message.startswith(expected + remedy)
+
+
+def test_events_hold_loss_and_learning_rates(job, tmp_path):
+    events = Events(tmp_path / "events.jsonl")
+    train(make_task(Noise(tmp_path)), dataclasses.replace(job, events=events))
+    last = list(read_events(tmp_path / "events.jsonl"))[-1]
+    assert (last["event"], last["done"], last["total"], last["epoch"]) == ("progress", 36, 36, 3)
+    assert last["loss"] > 0 and {"lr_backbone", "lr_classifier"} <= last.keys()
 
 
 def test_progress_tells_epoch_loss_rate_and_time_left(job, tmp_path, capsys):

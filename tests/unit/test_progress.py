@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from irnet_pipe.runtime.events import Events, read_events
 from irnet_pipe.runtime.progress import Progress, duration
 
 
@@ -83,6 +84,22 @@ def test_over_counts_finished_items(clock):
         clock(1)
     assert seen == [("a", 0), ("b", 1), ("c", 2)]
     assert "3/3" in stream.getvalue()
+
+
+def test_events_come_as_often_as_lines(clock, tmp_path):
+    """On a terminal too, which is redrawn far more often."""
+    for stream in (io.StringIO(), Terminal()):
+        path = tmp_path / f"{type(stream).__name__}.jsonl"
+        progress = Progress(total=100, title="x", unit="images", stream=stream, events=Events(path))
+        for done in range(1, 41):
+            clock(1)
+            progress.update(done, loss=1 / done)
+        clock(1)
+        progress.update(100, loss=0.25)
+        told = [(e["event"], e["done"], e["total"], e["unit"], e["loss"]) for e in read_events(path)]
+        assert told == [
+            ("progress", n, 100, "images", loss) for n, loss in ((15, 1 / 15), (30, 1 / 30), (100, 0.25))
+        ]
 
 
 def test_nothing_to_do(clock):

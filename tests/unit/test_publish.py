@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import subprocess
@@ -17,6 +18,7 @@ from irnet_pipe.errors import ArtifactError
 from irnet_pipe.export.voc import write_tar
 from irnet_pipe.publish import publish
 from irnet_pipe.recipes import Parent, Record, record_path, write_record
+from irnet_pipe.runtime.attempts import attempt
 
 FIGURE = {"mean": 0.5, "classes": {"cat": 0.5}}
 SCORES = {"images": 1, "images_with_predicted_classes": 0, "cam": {"semantic": FIGURE}, "variants": {}}
@@ -31,7 +33,7 @@ class Results:
 
     def record(self, stage: str, name: str, parents: tuple[Parent, ...] = (), **facts: object) -> Record:
         recipe = name.encode().hex()[:16].ljust(16, "0")
-        ext = {"gather_masks": "tar", "report": "html"}.get(stage, "json")
+        ext = {"gather_masks": "tar", "report": "html", "train_cam": "pth"}.get(stage, "json")
         path = f"{stage}/all.{recipe}.{ext}"
         spec = {"config": {}, "files": {}, **facts}
         record = Record(recipe, stage, 1, "all", f"{stage} all", path, spec, parents, (), {})
@@ -39,8 +41,8 @@ class Results:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         return record
 
-    def masks(self, variant: str) -> Parent:
-        record = self.record("gather_masks", variant, variant=variant)
+    def masks(self, variant: str, *parents: Parent) -> Parent:
+        record = self.record("gather_masks", variant, parents, variant=variant)
         names = ["masks.json", "counts.json", "SegmentationClass/a/ä b.png", "SegmentationObject/a/ä b.png"]
         stream = io.BytesIO()
         write_tar(stream, [(name, f"{name} of {variant}".encode()) for name in names])
@@ -71,13 +73,14 @@ def results(tmp_path) -> Results:
     return Results(tmp_path)
 
 
-PLAIN = {"masks.json", "counts.json", "SegmentationClass/a/ä b.png", "SegmentationObject/a/ä b.png"}
+UNPACKED = {"masks.json", "counts.json", "SegmentationClass/a/ä b.png", "SegmentationObject/a/ä b.png"}
+PLAIN = UNPACKED | {"costs.html", "costs.csv"}
 
 
 def test_last_variant_is_the_one_of_plain_names(results):
     recipe = results.publication("one", results.masks("cam"), results.masks("full"), results.report())
     publish(recipe, results.output)
-    others = {f"variants/cam/{name}" for name in PLAIN}
+    others = {f"variants/cam/{name}" for name in UNPACKED}
     assert results.tree() == PLAIN | others | {"report.html", f"recipe-{recipe.stem}.json"}
     assert (results.output / "masks.json").read_text() == "masks.json of full"
     assert (results.output / "variants/cam/masks.json").read_text() == "masks.json of cam"
@@ -119,6 +122,24 @@ def test_files_are_dated_when_they_are_published(results):
     start = time.time() - 5
     publish(results.publication("one", results.masks("full")), results.output)
     assert all(path.stat().st_mtime > start for path in results.output.rglob("*"))
+
+
+def test_costs_are_those_of_everything_above(results):
+    """Through all parents, whenever they were made."""
+    above = results.record("train_cam", "above")
+    results.write(above, b"weights")
+    masks = results.masks("full", Parent("train_cam", "all", above.recipe, above.path))
+    with attempt(above, results.folder):
+        pass
+    publish(results.publication("one", masks), results.output)
+    rows = list(csv.DictReader((results.output / "costs.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["stage"], row["outcome"]) for row in rows] == [
+        ("train_cam", "ok"),
+        ("gather_masks", "unknown"),
+    ]
+    page = (results.output / "costs.html").read_text(encoding="utf-8")
+    assert "Of all that the publication of my run is made of." in page
+    assert 'href="report.html"' in page
 
 
 def test_marker_comes_last(results, monkeypatch):

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from irnet_pipe.errors import InputError
-from irnet_pipe.recipes import Parent, Record, read_record, record_path, write_record
+from irnet_pipe.recipes import Parent, Record, ancestors, read_record, record_path, write_record
+from irnet_pipe.workflow import prepare
 
 RECORD = Record(
     recipe="0123456789abcdef",
@@ -72,3 +73,15 @@ def test_key_of_a_newer_version(tmp_path):
     path.write_text(json.dumps(content | {"colour": "red"}), encoding="utf-8")
     with pytest.raises(InputError, match=r"not a recipe of this version .*colour"):
         read_record(path)
+
+
+def test_ancestors_come_before_what_is_made_of_them(tiny_config, tmp_path):
+    plan = prepare(tiny_config).plan
+    results = tmp_path / "results"
+    found = ancestors(plan.target.record, results)
+    assert {record.recipe for record in found} == {artifact.recipe for artifact in plan.artifacts[:-1]}
+    seen: set[str] = set()
+    for record in found:
+        assert {parent.recipe for parent in record.parents} <= seen
+        seen.add(record.recipe)
+    assert ancestors(plan.of("train_cam")[0].record, results) == []

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import math
 import re
@@ -73,6 +74,13 @@ def test_page_is_well_formed_and_loads_nothing():
     assert all(value.startswith(("data:image/", "#section-")) for value in links)
     anchors = {value for key, value in outline.attributes if key == "id"}
     assert {value[1:] for value in links if value.startswith("#")} == anchors
+
+
+def test_links_to_other_pages():
+    linked = dataclasses.replace(page(), links=[(NASTY, 'a"b.html')])
+    outline = Outline(render(linked))
+    assert ("href", 'a"b.html') in outline.attributes
+    assert NASTY in outline.words
 
 
 def test_every_name_is_escaped():

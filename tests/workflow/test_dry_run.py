@@ -76,7 +76,12 @@ def test_failed_job_fails_the_run(project, monkeypatch, results):
     assert done.returncode == 1
     text = done.stdout + done.stderr
     assert "Error in rule infer_cam" in text
-    assert f"error: {results}/{plan.of('train_cam')[0].path}: cannot be read" in text
+    error = f"error: {results}/{plan.of('train_cam')[0].path}: cannot be read"
+    assert error in text
+    (failed,) = plan.of("infer_cam")
+    log = f"{results}/logs/infer_cam/{failed.unit}.{failed.recipe}.log"
+    end = done.stderr[done.stderr.index(f"{failed.label}: failed; end of {log}:\n    {error}") :]
+    assert len(end.splitlines()) < 12, "it is near the end of what a person sees"
     assert not list((project.folder / results).glob("infer_cam/*.h5"))
     assert weights.read_bytes() == b"no weights", "inputs of a failed job stay"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -77,6 +78,44 @@ def test_what_people_open(project):
     masks = json.loads(published["tiny/masks.json"])
     assert len(masks["images"]) == 8
     assert "full" in published["tiny/summary.txt"].decode()
+
+
+def test_every_job_tells_what_it_did_and_cost(project):
+    text = (project.folder / "outputs/tiny/costs.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    expected = WHOLE - PUBLISH
+    assert Counter(row["stage"] for row in rows) == expected
+    assert {row["outcome"] for row in rows} == {"ok"}
+    assert all(float(row["seconds"]) > 0 and int(row["peak_memory"]) > 1 << 20 for row in rows)
+    page = (project.folder / "outputs/tiny/costs.html").read_text(encoding="utf-8")
+    assert page.count("<rect") == expected.total()
+    results = project.folder / "results"
+    for folder in ("events", "facts", "logs", "benchmarks"):
+        made = Counter(path.parent.name for path in (results / folder).rglob("*.*"))
+        assert made - PUBLISH == expected, folder
+    for path in (results / "events").rglob("*.jsonl"):
+        names = [json.loads(line)["event"] for line in path.read_text(encoding="utf-8").splitlines()]
+        assert (names[0], names[-1]) == ("started", "ended")
+
+
+def test_cost_of_what_was_made_earlier_stays(project):
+    def starts() -> dict[str, str]:
+        text = (project.folder / "outputs/tiny/costs.csv").read_text(encoding="utf-8")
+        return {row["recipe"]: row["start"] for row in csv.DictReader(text.splitlines())}
+
+    before = starts()
+    for path in (project.folder / "results" / "facts").rglob("all.*"):
+        path.unlink()
+    for path in (project.folder / "results" / "events" / "train_cam").iterdir():
+        path.unlink()
+    project.values["dataset"]["evaluate"] = None
+    project.run()
+    after = starts()
+    (trained,) = (project.folder / "results" / "train_cam").iterdir()
+    lost = trained.name.split(".")[1]
+    assert after[lost] == ""
+    kept = before.keys() & after.keys() - {lost}
+    assert len(kept) > 10 and all(before[recipe] == after[recipe] for recipe in kept)
 
 
 def test_nothing_to_do_the_second_time(project):

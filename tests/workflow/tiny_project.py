@@ -58,7 +58,7 @@ class Project:
     def artifacts(self) -> dict[str, bytes]:
         """Path below results → bytes, of all that stages have made."""
         results = self.folder / "results"
-        volatile = {"index", "recipes", "logs", "benchmarks", "work"}
+        volatile = {"index", "recipes", "logs", "benchmarks", "work", "events", "facts"}
         return {
             path.relative_to(results).as_posix(): path.read_bytes()
             for path in sorted(results.rglob("*"))
@@ -66,9 +66,10 @@ class Project:
         }
 
     def published(self) -> dict[str, bytes]:
+        """Path below outputs → bytes, without what tells of time and cost."""
         outputs = self.folder / "outputs"
         return {
             path.relative_to(outputs).as_posix(): path.read_bytes()
             for path in sorted(outputs.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.stem != "costs"
         }

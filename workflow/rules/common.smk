@@ -1,5 +1,6 @@
 # What all rules share. The main process writes the records; everything else here reads records alone.
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
@@ -10,6 +11,7 @@ sys.path.insert(0, str(SOURCE))
 
 from irnet_pipe.config import parse_runtime
 from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.failures import failures
 from irnet_pipe.recipes import RECIPES, read_record, record_path
 
 # With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
@@ -33,7 +35,9 @@ except InputError as error:
     exit_on_bad_input(error)
 
 RESULTS = RUNTIME.results
-# Publications of the run, one a setting. Only the main process knows them, and only there they are made.
+START = datetime.now(UTC)
+# Only the main process knows what is planned, and only there the publications are made, one a setting.
+PLANNED = []
 PUBLICATIONS = []
 
 if workflow.is_main_process:
@@ -41,11 +45,11 @@ if workflow.is_main_process:
     from irnet_pipe.workflow import prepare
 
     try:
-        PUBLICATIONS = [
-            target.record for target in prepare(parse_config(config)).plan.targets
-        ]
+        plan = prepare(parse_config(config)).plan
     except InputError as error:
         exit_on_bad_input(error)
+    PLANNED = plan.artifacts
+    PUBLICATIONS = [target.record for target in plan.targets]
 
 
 def record(wildcards):
@@ -110,6 +114,13 @@ def publish_command(publication):
     )
     command = f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(folder)} "
     return command.replace("{", "{{").replace("}", "}}") + LOGGED
+
+
+onerror:
+    # Among all that snakemake prints, a failure may lie far above the end.
+    records = (artifact.record for artifact in PLANNED)
+    for line in failures(records, Path(RESULTS), since=START):
+        print(line, file=sys.stderr)
 
 
 wildcard_constraints:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irnet_pipe.models.backbone import Backbone
+from irnet_pipe.runtime.memory import halving
 
 FROZEN_STAGES = {"none": 0, "stem": 1, "layer2": 3}
 """Value of `cam.train.freeze` → how many stages of the backbone never change."""
@@ -63,6 +64,8 @@ def multi_scale_class_maps(
     """
     merged = []
     for photo in scaled_photos:
-        maps = model.class_maps(torch.stack([photo, photo.flip(-1)]))[:, list(classes)].float()
+        pair = torch.stack([photo, photo.flip(-1)])
+        (maps,) = halving(pair, lambda images: (model.class_maps(images),))
+        maps = maps[:, list(classes)].float()
         merged.append(maps[0] + maps[1].flip(-1))
     return merged

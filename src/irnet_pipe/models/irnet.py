@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irnet_pipe.models.backbone import Backbone
+from irnet_pipe.runtime.memory import halving
 
 
 class Projection(nn.Module):
@@ -119,7 +120,7 @@ def boundary_and_displacement(model: IRNet, photo: Tensor, *, canvas: int) -> tu
     side = max(height, width)
     side = canvas if side <= canvas else -(-side // 16) * 16
     pair = torch.stack([photo, photo.flip(-1)])
-    logit, displacement = model(F.pad(pair, (0, side - width, 0, side - height)))
+    logit, displacement = halving(F.pad(pair, (0, side - width, 0, side - height)), model)
     h, w = -(-height // 4), -(-width // 4)
     logit = logit[:, 0, :h, :w].float()
     boundary = torch.sigmoid(logit[0] / 2 + logit[1].flip(-1) / 2)

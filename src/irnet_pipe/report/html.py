@@ -11,6 +11,7 @@ from PIL import Image
 
 from irnet_pipe.report.charts import Chart, render_chart
 from irnet_pipe.report.style import STYLE
+from irnet_pipe.report.timeline import Timeline, render_timeline
 
 Cell = str | int | float | None
 
@@ -64,7 +65,7 @@ class Text:
     text: str
 
 
-Block = Table | Chart | Gallery | Text
+Block = Table | Chart | Timeline | Gallery | Text
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The page: title, a line below it, headline figures (name, value), sections."""
+    """The page: title, a line below it, headline figures (name, value), sections, links (name, target) to others."""
 
     title: str
     sections: Sequence[Section]
     subtitle: str = ""
     figures: Sequence[tuple[str, str]] = ()
+    links: Sequence[tuple[str, str]] = ()
 
 
 def render(page: Page) -> str:
@@ -94,6 +96,9 @@ def render(page: Page) -> str:
     )
     links = "".join(
         f'<a href="#section-{i}">{escape(section.title)}</a>' for i, section in enumerate(page.sections)
+    )
+    links += "".join(
+        f'<a class="page" href="{escape(target)}">{escape(name)}</a>' for name, target in page.links
     )
     sections = "\n".join(_section(section, anchor=f"section-{i}") for i, section in enumerate(page.sections))
     return (
@@ -118,10 +123,12 @@ def _section(section: Section, *, anchor: str) -> str:
     return f'<section id="{anchor}">{heading}{body}</section>'
 
 
-def _block(block: Table | Gallery | Text) -> str:
+def _block(block: Table | Timeline | Gallery | Text) -> str:
     match block:
         case Table():
             return _table(block)
+        case Timeline():
+            return render_timeline(block)
         case Gallery():
             return "".join(_row(row) for row in block.rows)
         case Text():

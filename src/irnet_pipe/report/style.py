@@ -28,6 +28,7 @@ section { padding: 1.8rem 0; border-top: 1px solid var(--rule); }
   min-width: 8.5rem; }
 .figures dt { color: var(--soft); font-size: .82rem; }
 .figures dd { margin: 0; font-size: 1.6rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+nav .page::after { content: " →"; }
 nav { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; padding: 1.1rem 0; }
 a { color: var(--accent); text-decoration: none; }
 a:hover { text-decoration: underline; }
@@ -55,6 +56,11 @@ svg .grid { stroke: var(--rule); }
 svg polyline { fill: none; stroke: var(--line); stroke-width: 1.8; stroke-linejoin: round; }
 .series-0 { --line: var(--s0); } .series-1 { --line: var(--s1); } .series-2 { --line: var(--s2); }
 .series-3 { --line: var(--s3); } .series-4 { --line: var(--s4); } .series-5 { --line: var(--s5); }
+.timeline { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: .9rem 1rem;
+  margin-bottom: 1rem; }
+svg .bar { fill: var(--line); }
+svg .lost { fill-opacity: .4; }
+svg .cut { stroke: var(--soft); stroke-dasharray: 3 3; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: .3rem 0 0; padding: 0;
   font-size: .85rem; color: var(--soft); }
 .legend li::before { content: ""; display: inline-block; width: 1.1em; height: .2em; margin-right: .5em;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from irnet_pipe.data.image_list import ImageEntry, read_list
 from irnet_pipe.data.truth_list import TRUTH_NAME
 from irnet_pipe.recipes import INDEX, Record, read_record, record_path
+from irnet_pipe.runtime.events import Events
 from irnet_pipe.runtime.progress import Progress
 
 
@@ -26,6 +27,7 @@ class Job:
         workers: processes or threads that load photos.
         device: auto, cpu, cuda or cuda:N.
         checkpoint_minutes: interval at which trainers save their state.
+        events: of this attempt.
     """
 
     record: Record
@@ -35,6 +37,7 @@ class Job:
     workers: int = 0
     device: str = "auto"
     checkpoint_minutes: float = 5
+    events: Events = field(default_factory=Events)
 
     def setting(self, path: str) -> Any:
         """Value of a config path that the stage declares."""
@@ -84,4 +87,4 @@ class Job:
     def progress(self, items: Iterable[ImageEntry], total: int | None = None) -> Iterator[ImageEntry]:
         """Iterate with a progress line."""
         count = len(self.images) if total is None else total
-        return Progress(total=count, title=self.record.label, unit="images").over(items)
+        return Progress(total=count, title=self.record.label, unit="images", events=self.events).over(items)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
 
+from irnet_pipe.runtime.events import Events
+
 T = TypeVar("T")
 BAR = 24
 
@@ -28,8 +30,9 @@ class Progress:
         total: number of items.
         title: what is being done.
         unit: what is counted.
-        every: seconds between lines in a log file; a terminal is redrawn ten times a second.
+        every: seconds between lines in a log file, and between events; a terminal is redrawn ten times a second.
         stream: where to write.
+        events: also told.
     """
 
     def __init__(
@@ -40,21 +43,32 @@ class Progress:
         unit: str = "",
         every: float = 15.0,
         stream: TextIO | None = None,
+        events: Events | None = None,
     ) -> None:
         self.total, self.title, self.unit = total, title, unit
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
-        self.every = 0.1 if self.terminal else every
-        self.start = self.last = time.monotonic()
+        self.events = events or Events()
+        self.every_event, self.every = every, 0.1 if self.terminal else every
+        self.start = self.last = self.last_event = time.monotonic()
         self.first = 0
 
     def resume_at(self, done: int) -> None:
         """Count the rate from here on: `done` items were finished by an earlier attempt."""
         self.first = done
 
-    def update(self, done: int, note: str = "") -> None:
-        """Tell that `done` items are finished; writes only when it is time to."""
+    def update(self, done: int, note: str = "", **metrics: float) -> None:
+        """Tell that `done` items are finished; writes only when it is time to.
+
+        Args:
+            done: number of items.
+            note: end of the line.
+            metrics: go into the event, by name.
+        """
         now = time.monotonic()
+        if now - self.last_event >= self.every_event or done >= self.total:
+            self.last_event = now
+            self.events.write("progress", done=done, total=self.total, unit=self.unit, **metrics)
         if now - self.last < self.every and done < self.total:
             return
         self.last = now

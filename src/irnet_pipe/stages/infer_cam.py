@@ -16,7 +16,11 @@ from irnet_pipe.models.cam_net import CamNet, multi_scale_class_maps
 from irnet_pipe.models.trained import load_cam_net
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.memory import explain_out_of_memory, too_large_photo
 from irnet_pipe.runtime.photos import image_size, open_photo
+
+SIZE_KEYS = "dataset.working_long_side or the largest of cam.infer.scales"
+"""What decides how large an image the network sees."""
 
 
 def run(job: Job) -> None:
@@ -28,7 +32,8 @@ def run(job: Job) -> None:
     with write_artifact(job.output, job.record) as writer, torch.inference_mode():
         for entry in job.progress(job.images):
             photo = open_photo(job, entry)
-            with autocast(device, settings["precision"]):
+            too_large = too_large_photo(job.photo(entry), size=photo.shape[:2], keys=SIZE_KEYS)
+            with autocast(device, settings["precision"]), explain_out_of_memory(too_large):
                 classes = _classes(job, entry, model, normalise(photo).to(device))
                 scaled = [normalise(rescale(photo, scale)).to(device) for scale in settings["scales"]]
                 maps = multi_scale_class_maps(model, scaled, classes=classes) if classes else []

@@ -14,7 +14,11 @@ from irnet_pipe.models.irnet import boundary_and_displacement
 from irnet_pipe.models.trained import load_irnet
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.memory import explain_out_of_memory, too_large_photo
 from irnet_pipe.runtime.photos import image_size, open_photo
+
+SIZE_KEYS = "dataset.working_long_side or irnet.infer.canvas"
+"""What decides how large an image the network sees."""
 
 
 def run(job: Job) -> None:
@@ -28,7 +32,8 @@ def run(job: Job) -> None:
             photo = open_photo(job, entry)
             arrays = {}
             if entry.labels != ():
-                with autocast(device, settings["precision"]):
+                too_large = too_large_photo(job.photo(entry), size=photo.shape[:2], keys=SIZE_KEYS)
+                with autocast(device, settings["precision"]), explain_out_of_memory(too_large):
                     x = normalise(photo).to(device)
                     boundary, displacement = boundary_and_displacement(model, x, canvas=settings["canvas"])
                 arrays = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -11,8 +11,9 @@ from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.evaluation.tables import mean_table, score_rows
-from irnet_pipe.recipes import Record, read_record, record_path
+from irnet_pipe.recipes import ancestors
 from irnet_pipe.report.charts import Chart, Series
+from irnet_pipe.report.costs import COSTS_PAGE
 from irnet_pipe.report.gallery import gallery
 from irnet_pipe.report.html import Page, Section, Table, Text, render
 from irnet_pipe.runtime.job import Job
@@ -34,6 +35,7 @@ def run(job: Job) -> None:
         subtitle=_subtitle(job),
         figures=_headline(job, scores),
         sections=sections,
+        links=[("Time and cost", COSTS_PAGE)],
     )
     with atomic_path(job.output) as temporary:
         temporary.write_text(render(page), encoding="utf-8")
@@ -108,14 +110,8 @@ def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:
 
 def _settings(job: Job) -> str:
     """The config keys that went into every stage above the report."""
-    records: dict[str, Record] = {}
-    todo: Sequence[Record] = [job.record]
-    while todo:
-        records |= {record.recipe: record for record in todo}
-        above = {parent.recipe for record in todo for parent in record.parents}
-        todo = [read_record(record_path(job.results, recipe)) for recipe in sorted(above - records.keys())]
     settings: dict[str, Any] = {}
-    for record in records.values():
+    for record in (job.record, *ancestors(job.record, job.results)):
         stage = {**record.spec["config"], **record.spec["files"]}
         settings.setdefault(record.stage, {"version": record.version} | stage)
     text: str = yaml.safe_dump(settings, allow_unicode=True, sort_keys=True)

@@ -21,6 +21,7 @@ from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.interrupt import stop_on_signal
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.memory import explain_out_of_memory
 from irnet_pipe.runtime.progress import Progress
 from irnet_pipe.runtime.seeding import reproducible
 from irnet_pipe.training.checkpoint import Checkpoints
@@ -61,18 +62,23 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         Training curves: see `curves`.
 
     Raises:
-        InputError: fewer samples than a batch, a loss that is not finite, or what the samples raise.
+        InputError: fewer samples than a batch, a loss that is not finite, a device without the memory for a step,
+            or what the samples raise.
         Interrupted: a signal came; the state is saved.
     """
     settings, device = task.settings, use_device(job.device)
     precision = autocast(device, settings["precision"])
     schedule = _schedule(task)
     checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
-    with reproducible(device, threads=settings["threads"]), stop_on_signal() as stop:
+    with (
+        reproducible(device, threads=settings["threads"]),
+        stop_on_signal() as stop,
+        explain_out_of_memory(_too_large(task, device)),
+    ):
         state = _State(task, device)
         first = state.restore(checkpoints)
         keys = schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage)
-        display = _Display(job.record.label, schedule, first)
+        display = _Display(job, schedule, first)
         saved = time.monotonic()
         # closed at once, whatever happens: processes that load photos must not outlive the training
         with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as batches:
@@ -165,20 +171,31 @@ class _State:
 class _Display:
     """Loss, learning rates, images/s and time left."""
 
-    def __init__(self, title: str, schedule: Schedule, first: int) -> None:
+    def __init__(self, job: Job, schedule: Schedule, first: int) -> None:
         self.schedule = schedule
-        self.progress = Progress(total=schedule.steps * schedule.batch, title=title, unit="images")
+        total = schedule.steps * schedule.batch
+        self.progress = Progress(total=total, title=job.record.label, unit="images", events=job.events)
         self.progress.resume_at(first * schedule.batch)
 
     def update(self, state: _State, done: int) -> None:
         recent = state.history["loss"][-RECENT:]
-        epoch = f"epoch {self.schedule.epoch(done - 1) + 1}/{self.schedule.epochs}"
-        note = f"{epoch} · loss {sum(recent) / len(recent):.4f} · {_rates(state.optimizer)}"
-        self.progress.update(done * self.schedule.batch, note)
+        loss, epoch = sum(recent) / len(recent), self.schedule.epoch(done - 1) + 1
+        rates = {f"lr_{group['name']}": group["lr"] for group in state.optimizer.param_groups}
+        note = f"epoch {epoch}/{self.schedule.epochs} · loss {loss:.4f} · "
+        note += " ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
+        self.progress.update(done * self.schedule.batch, note, epoch=epoch, loss=loss, **rates)
 
 
-def _rates(optimizer: torch.optim.Optimizer) -> str:
-    return " ".join(f"lr_{group['name']} {group['lr']:.3g}" for group in optimizer.param_groups)
+def _too_large(task: Task, device: torch.device) -> str:
+    section, settings = task.section, task.settings
+    batch, crop, precision = settings["batch"], settings["crop"], settings["precision"]
+    remedy = f"lower {section}.batch or {section}.crop"
+    if precision == "fp32":
+        remedy += f", or set {section}.precision: bf16"
+    return (
+        f"{section}: {device} does not have the memory for a step on {batch} crops of {crop}×{crop} pixels in "
+        f"{precision}; {remedy}"
+    )
 
 
 def _not_finite(task: Task, state: _State, schedule: Schedule, step: int) -> InputError:
