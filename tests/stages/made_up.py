@@ -94,7 +94,7 @@ class MadeUpRun(Pipeline):
     def __init__(self, folder: Path) -> None:
         photos = folder / "photos"
         _write_photos(photos)
-        torch.save(_weights(Backbone(BACKBONE)), folder / "backbone.pth")
+        torch.save(made_up_weights(Backbone(BACKBONE)), folder / "backbone.pth")
         values = {
             **VALUES,
             "dataset": {**VALUES["dataset"], "root": str(photos)},
@@ -325,7 +325,7 @@ def _write_page(job: Job) -> None:
     job.output.write_text("<!DOCTYPE html>\n", encoding="utf-8")
 
 
-def _weights(network: nn.Module) -> dict[str, torch.Tensor]:
+def made_up_weights(network: nn.Module) -> dict[str, torch.Tensor]:
     """State of a network, drawn such that activations neither vanish nor grow; norms and biases do nothing."""
     rng = np.random.default_rng(0)
     state = network.state_dict()
@@ -347,7 +347,7 @@ def _write_weights(network: Callable[[], nn.Module], kind: str) -> Callable[[Job
     def write(job: Job) -> None:
         header = {"kind": kind, "backbone": BACKBONE, "classes": list(CLASSES), "radius": 4}
         history = {"step": [1, 2], "loss": [0.75, 0.5], "lr_backbone": [0.125, 0.0625]}
-        write_weights(job.output, header=header, state_dict=_weights(network()), history=history)
+        write_weights(job.output, header=header, state_dict=made_up_weights(network()), history=history)
 
     return write
 
