@@ -1,5 +1,15 @@
 """Which stages each key of the config changes first: written by hand, from what stages use, not what they declare."""
 
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from irnet_pipe.config.presets import merge
+
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
 TRAIN_IRNET = ("train_irnet",)
@@ -101,3 +111,32 @@ NEEDED: dict[str, dict[str, object]] = {
     "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
 }
 """Keys that have to be set before another one may be changed."""
+
+
+def changed(values: dict, **paths: object) -> dict:
+    """Values with dotted paths (dots written as __) set."""
+    for path, value in paths.items():
+        for key in reversed(path.replace("__", ".").split(".")):
+            value = {key: value}
+        values = merge(values, value)
+    return values
+
+
+def values_before_and_after(
+    path: str, tiny: dict[str, Any], photo_set: Path, trained: Any, *, folder: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values of the tiny run, and with the other value of a key; `folder` takes the files that it names."""
+    value, _ = FIRST_STAGES[path]
+    tiny = copy.deepcopy(tiny)
+    if value == "copy":
+        value = str(shutil.copytree(photo_set, folder / "copy"))
+    elif value == "other.json":
+        truth = json.loads((photo_set / "truth.json").read_text(encoding="utf-8"))
+        (folder / "other.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
+        value = str(folder / "other.json")
+    elif value == "trained.pth":
+        value = str(getattr(trained, path.split(".")[0]))
+    elif path == "preset":
+        del tiny["cam"]["infer"]
+    before = changed(tiny, **NEEDED.get(path, {}))
+    return before, changed(before, **{path: value})

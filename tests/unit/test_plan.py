@@ -13,22 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from first_stages import FIRST_STAGES, NEEDED
+from first_stages import FIRST_STAGES, changed, values_before_and_after
 from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime, leaves
-from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, OutsideFile, Truth, build_index
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
-
-
-def changed(values: dict, **paths: object) -> dict:
-    """Values with dotted paths (dots written as __) set."""
-    for path, value in paths.items():
-        for key in reversed(path.replace("__", ".").split(".")):
-            value = {key: value}
-        values = merge(values, value)
-    return values
 
 
 def plan_of(values: dict) -> Plan:
@@ -50,19 +40,8 @@ def test_every_key_of_the_config_is_in_the_table():
 @pytest.mark.parametrize("path", FIRST_STAGES)
 def test_first_stages_that_a_key_changes(path, tiny, photo_set, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # runtime.results is relative to the current folder
-    value, expected = FIRST_STAGES[path]
-    if value == "copy":
-        value = str(shutil.copytree(photo_set, tmp_path / "copy"))
-    elif value == "other.json":
-        truth = json.loads((photo_set / "truth.json").read_text(encoding="utf-8"))
-        (tmp_path / "other.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
-        value = str(tmp_path / "other.json")
-    elif value == "trained.pth":
-        value = str(getattr(trained, path.split(".")[0]))
-    elif path == "preset":
-        del tiny["cam"]["infer"]
-    before = changed(tiny, **NEEDED.get(path, {}))
-    assert first_changes(plan_of(before), plan_of(changed(before, **{path: value}))) == set(expected)
+    before, after = values_before_and_after(path, tiny, photo_set, trained, folder=tmp_path)
+    assert first_changes(plan_of(before), plan_of(after)) == set(FIRST_STAGES[path][1])
 
 
 @pytest.mark.parametrize(
