@@ -3,6 +3,7 @@
 # make test-slow  the tests marked slow
 # make lint       formatters, types, import contracts, workflow lint
 # make generated  config/config.yaml, schema.json and README.md anew from the typed config
+# make frozen     tests/frozen anew for the stages whose version was raised
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ DEMO_SEED ?= 0
 # Spinning OpenMP threads starve the other jobs of a full machine.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: env demo test test-slow lint generated clean
+.PHONY: env demo test test-slow lint generated frozen clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.installed
@@ -50,6 +51,9 @@ lint: env
 
 generated: env
 	$(BIN)/python -m irnet_pipe.config.documents
+
+frozen: env
+	$(BIN)/python tests/stages/freeze.py
 
 clean:
 	rm -rf demo outputs/demo results

@@ -12,125 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from first_stages import FIRST_STAGES, changed, values_before_and_after
 from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime, leaves
-from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
 from irnet_pipe.workflow import prepare
-
-EVERY_CAM = ("infer_cam",)
-TRAIN_CAM = ("train_cam",)
-TRAIN_IRNET = ("train_irnet",)
-
-FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
-    "run": ("other", ("publish",)),
-    "preset": ("paper_log", EVERY_CAM),
-    "sweep": ({"random_walk.beta": [10, 8]}, ("propagate", "publish")),
-    "seed": (1, TRAIN_CAM),
-    "shards.n": (3, EVERY_CAM),
-    "dataset.root": ("copy", ()),
-    "dataset.format": ("csv", ()),
-    "dataset.photos": ("images", ()),
-    "dataset.labels": ("labels.csv", ()),
-    "dataset.classes": (["disc", "box"], ("train_cam",)),
-    "dataset.train": ("all", ("train_cam",)),
-    "dataset.label": ("train.txt", ("gather_masks", "evaluate_masks")),
-    "dataset.evaluate": ("train.txt", ("evaluate_masks",)),
-    "dataset.ground_truth": ("other.json", ("evaluate_masks",)),
-    "dataset.negatives": ("drop", ("train_cam",)),
-    "dataset.missing": ("negative", ()),
-    "dataset.predict_threshold": (0.4, EVERY_CAM),
-    "dataset.working_long_side": (48, EVERY_CAM),
-    "dataset.max_pixels": (20_000, ()),
-    "cam.backbone": ("resnet34", TRAIN_CAM),
-    "cam.weights": ("IMAGENET1K_V1", TRAIN_CAM),
-    "cam.trained": ("trained.pth", TRAIN_CAM),
-    "cam.train.epochs": (2, TRAIN_CAM),
-    "cam.train.batch": (3, TRAIN_CAM),
-    "cam.train.crop": (96, TRAIN_CAM),
-    "cam.train.long_side": ([32, 64], TRAIN_CAM),
-    "cam.train.optimizer": ("sgd", TRAIN_CAM),
-    "cam.train.schedule": ("one_cycle", TRAIN_CAM),
-    "cam.train.lr": (0.2, TRAIN_CAM),
-    "cam.train.lr_classifier": (0.2, TRAIN_CAM),
-    "cam.train.momentum": (0.9, TRAIN_CAM),
-    "cam.train.weight_decay": (0.01, TRAIN_CAM),
-    "cam.train.freeze": ("stem", TRAIN_CAM),
-    "cam.train.batch_norm": ("running", TRAIN_CAM),
-    "cam.train.precision": ("bf16", TRAIN_CAM),
-    "cam.train.threads": (1, TRAIN_CAM),
-    "cam.infer.scales": ([1, 2], EVERY_CAM),
-    "cam.infer.precision": ("bf16", EVERY_CAM),
-    "relations.fg_threshold": (0.4, ("mine_relations",)),
-    "relations.bg_threshold": (0.1, ("mine_relations",)),
-    "relations.crf.iterations": (5, ("mine_relations",)),
-    "relations.crf.gt_prob": (0.8, ("mine_relations",)),
-    "relations.crf.gaussian_sxy": (2, ("mine_relations",)),
-    "relations.crf.gaussian_compat": (2, ("mine_relations",)),
-    "relations.crf.bilateral_sxy": (40, ("mine_relations",)),
-    "relations.crf.bilateral_srgb": (6, ("mine_relations",)),
-    "relations.crf.bilateral_compat": (9, ("mine_relations",)),
-    "irnet.backbone": ("resnet34", TRAIN_IRNET),
-    "irnet.weights": ("IMAGENET1K_V1", TRAIN_IRNET),
-    "irnet.trained": ("trained.pth", TRAIN_IRNET),
-    "irnet.radius": (5, TRAIN_IRNET),
-    "irnet.train.epochs": (2, TRAIN_IRNET),
-    "irnet.train.batch": (3, TRAIN_IRNET),
-    "irnet.train.crop": (96, TRAIN_IRNET),
-    "irnet.train.scale": ([1, 1], TRAIN_IRNET),
-    "irnet.train.optimizer": ("adamw", TRAIN_IRNET),
-    "irnet.train.schedule": ("one_cycle", TRAIN_IRNET),
-    "irnet.train.lr_boundary": (0.2, TRAIN_IRNET),
-    "irnet.train.lr_displacement": (0.2, TRAIN_IRNET),
-    "irnet.train.momentum": (0.9, TRAIN_IRNET),
-    "irnet.train.weight_decay": (0.01, TRAIN_IRNET),
-    "irnet.train.precision": ("bf16", TRAIN_IRNET),
-    "irnet.train.threads": (1, TRAIN_IRNET),
-    "irnet.infer.canvas": (96, ("infer_irnet",)),
-    "irnet.infer.precision": ("bf16", ("infer_irnet",)),
-    "displacement.iterations": (10, ("refine_displacement",)),
-    "displacement.threshold": (2, ("refine_displacement",)),
-    "random_walk.radius": (4, ("propagate",)),
-    "random_walk.beta": (8, ("propagate",)),
-    "random_walk.exp_times": (6, ("propagate",)),
-    "export.variants": (["full"], ("evaluate_masks",)),
-    "export.instance.bg_threshold": (0.3, ("export_masks",)),
-    "export.instance.min_fragment": (0, ("export_masks",)),
-    "export.semantic.bg_threshold": (0.3, ("export_masks",)),
-    "evaluation.cam_bg_threshold": (0.2, ("evaluate_masks",)),
-    "evaluation.iou": ([0.5], ("evaluate_masks",)),
-    "report.images": (1, ("report",)),
-    "runtime.results": ("elsewhere", ()),
-    "runtime.outputs": ("elsewhere", ()),
-    "runtime.workers": (0, ()),
-    "runtime.device": ("auto", ()),
-    "runtime.checkpoint_minutes": (1, ()),
-    "runtime.whole_graph": (True, ()),
-}
-"""Key → another value, and the first stages that it changes; written by hand, from what each stage uses.
-
-Stages below those change with them, whether they read the key themselves or not.
-"""
-
-NEEDED: dict[str, dict[str, object]] = {
-    # Frozen layers and running statistics want pretrained weights, other backbones features of their own.
-    "cam.train.freeze": {"cam.weights": "IMAGENET1K_V1"},
-    "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
-    "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
-    "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
-}
-"""Keys that have to be set before another one may be changed."""
-
-
-def changed(values: dict, **paths: object) -> dict:
-    """Values with dotted paths (dots written as __) set."""
-    for path, value in paths.items():
-        for key in reversed(path.replace("__", ".").split(".")):
-            value = {key: value}
-        values = merge(values, value)
-    return values
 
 
 def plan_of(values: dict) -> Plan:
@@ -151,19 +39,8 @@ def test_every_key_of_the_config_is_in_the_table():
 @pytest.mark.parametrize("path", FIRST_STAGES)
 def test_first_stages_that_a_key_changes(path, tiny, photo_set, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # runtime.results is relative to the current folder
-    value, expected = FIRST_STAGES[path]
-    if value == "copy":
-        value = str(shutil.copytree(photo_set, tmp_path / "copy"))
-    elif value == "other.json":
-        truth = json.loads((photo_set / "truth.json").read_text(encoding="utf-8"))
-        (tmp_path / "other.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
-        value = str(tmp_path / "other.json")
-    elif value == "trained.pth":
-        value = str(getattr(trained, path.split(".")[0]))
-    elif path == "preset":
-        del tiny["cam"]["infer"]
-    before = changed(tiny, **NEEDED.get(path, {}))
-    assert first_changes(plan_of(before), plan_of(changed(before, **{path: value}))) == set(expected)
+    before, after = values_before_and_after(path, tiny, photo_set, trained, folder=tmp_path)
+    assert first_changes(plan_of(before), plan_of(after)) == set(FIRST_STAGES[path][1])
 
 
 @pytest.mark.parametrize(
