@@ -7,6 +7,7 @@ from pathlib import Path
 
 from irnet_pipe.config import Config
 from irnet_pipe.data.image_list import write_list
+from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.plan import Plan, image_lists, make_plan
 from irnet_pipe.recipes import INDEX, write_record
@@ -21,11 +22,12 @@ class Prepared:
     plan: Plan
 
 
+@machine_faults_told()
 def prepare(config: Config) -> Prepared:
     """Index the data set, make the plan, write image lists and records.
 
     Raises:
-        InputError: every problem of the data set at once.
+        InputError: every problem of the data set at once, or a fault of the machine such as a full disk.
     """
     results = Path(config.runtime.results)
     index = build_index(config, results=results)

@@ -65,8 +65,18 @@ def label(wildcards):
     return record(wildcards).label
 
 
-# The log must outlive a signal to the whole process group: what a trainer says while it saves its state goes there.
-LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
+def logged(rule):
+    """End of a rule's shell command.
+
+    The log outlives a signal to the whole process group: what a trainer says while it saves its state goes there.
+    A job that is killed (128 + 9) says nothing itself.
+    """
+    return (
+        "2>&1 | (trap '' INT TERM USR1; exec tee {log:q}) || {{ code=$?; [ $code -ne 137 ] ||"
+        f" echo 'error: {rule} was killed (signal 9), most likely because memory ran out; give it more"
+        f" (set-resources: {rule}: mem_mb in the profile) or run fewer jobs at once (--cores), then run again'"
+        " | tee -a {log:q} >&2; exit $code; }}"
+    )
 
 
 def stage_command(stage):
@@ -81,7 +91,7 @@ def stage_command(stage):
     recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
     return (
         f"{PYTHON} -m irnet_pipe {stage} --recipe {quote(recipe)} --output {{output:q}}"
-        f" {fixed.replace('{', '{{').replace('}', '}}')} {LOGGED}"
+        f" {fixed.replace('{', '{{').replace('}', '}}')} {logged(stage)}"
     )
 
 
@@ -95,7 +105,7 @@ def published(wildcards):
 
 def publish_command():
     recipe = f"{RESULTS}/{RECIPES}/{PUBLICATION}.json"
-    return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(OUTPUT)} {LOGGED}"
+    return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(OUTPUT)} {logged('publish')}"
 
 
 wildcard_constraints:

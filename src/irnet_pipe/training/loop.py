@@ -7,6 +7,7 @@ training that was interrupted at any step goes on as if it had not been.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from irnet_pipe.data.datasets import Samples, load_batches
+from irnet_pipe.data.datasets import Samples, dead_loaders_told, load_batches
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.interrupt import stop_on_signal
@@ -68,7 +69,11 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
     precision = autocast(device, settings["precision"])
     schedule = _schedule(task)
     checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
-    with reproducible(device, threads=settings["threads"]), stop_on_signal() as stop:
+    with (
+        reproducible(device, threads=settings["threads"]),
+        dead_loaders_told(job.record.stage),
+        stop_on_signal() as stop,
+    ):
         state = _State(task, device)
         first = state.restore(checkpoints)
         keys = schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage)
@@ -169,6 +174,8 @@ class _Display:
         self.schedule = schedule
         self.progress = Progress(total=schedule.steps * schedule.batch, title=title, unit="images")
         self.progress.resume_at(first * schedule.batch)
+        if first:
+            sys.stderr.write(f"{title}: going on from step {first} of {schedule.steps}\n")
 
     def update(self, state: _State, done: int) -> None:
         recent = state.history["loss"][-RECENT:]
