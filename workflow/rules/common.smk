@@ -69,13 +69,10 @@ def logged(rule):
     """End of a rule's shell command.
 
     The log outlives a signal to the whole process group: what a trainer says while it saves its state goes there.
-    A job that is killed (128 + 9) says nothing itself.
     """
     return (
-        "2>&1 | (trap '' INT TERM USR1; exec tee {log:q}) || {{ code=$?; [ $code -ne 137 ] ||"
-        f" echo 'error: {rule} was killed (signal 9), most likely because memory ran out; give it more"
-        f" (set-resources: {rule}: mem_mb in the profile) or run fewer jobs at once (--cores), then run again'"
-        " | tee -a {log:q} >&2; exit $code; }}"
+        "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
+        f" || {PYTHON} -m irnet_pipe.killed $? {rule} {{log:q}}"
     )
 
 
