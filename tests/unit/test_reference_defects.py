@@ -3,7 +3,6 @@
 import json
 import tarfile
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
