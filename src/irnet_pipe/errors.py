@@ -21,6 +21,8 @@ REMEDIES = {
     errno.EDQUOT: "free space within your quota, then run again; what is finished is kept",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f), or use another file system",
     errno.EROFS: "mount the file system for writing, or set runtime.results and runtime.outputs to another folder",
+    errno.ENOTDIR: "a file lies where a folder is needed: move it, or set runtime.results and runtime.outputs anew",
+    errno.ENAMETOOLONG: "shorten the names of photos and of their folders, or of run and runtime.results",
     errno.EACCES: "check owner and permissions of the file and its folder",
     errno.EPERM: "check owner and permissions of the file and its folder",
     errno.EIO: "check the disk (dmesg) or the network file system, then run again",
