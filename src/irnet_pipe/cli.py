@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from irnet_pipe import __version__
-from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted
+from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted, machine_faults_told
 
 STAGE_VERBS = {
     "train_cam": "train the classifier",
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], None] = options.run
     try:
-        run(options)
+        with machine_faults_told():
+            run(options)
     except InputError as error:
         for problem in error.problems:
             _print_error(f"error: {problem}")

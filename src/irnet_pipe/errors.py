@@ -5,13 +5,33 @@ problem) that names the file, the value, the bound and the remedy. The command l
 traceback and exits with `EXIT_INPUT`.
 """
 
-from collections.abc import Iterable
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 EXIT_INPUT = 2
 """Exit code for bad input."""
 
 EXIT_INTERRUPTED = 75
 """Exit code of a trainer that was told to stop and saved its state (sysexits: temporary failure)."""
+
+REMEDIES = {
+    errno.ENOSPC: "free disk space, then run again; what is finished is kept",
+    errno.EDQUOT: "free space within your quota, then run again; what is finished is kept",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or use another file system",
+    errno.EROFS: "mount the file system for writing, or set runtime.results and runtime.outputs to another folder",
+    errno.ENOTDIR: "a file lies where a folder is needed: move it, or set runtime.results and runtime.outputs anew",
+    errno.ENAMETOOLONG: "shorten the names of photos and of their folders, or of run and runtime.results",
+    errno.EACCES: "check owner and permissions of the file and its folder",
+    errno.EPERM: "check owner and permissions of the file and its folder",
+    errno.EIO: "check the disk (dmesg) or the network file system, then run again",
+    errno.ESTALE: "check the network file system, then run again",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close programs, or raise the machine's limit of open files (sysctl fs.file-max)",
+    errno.ENOMEM: "give the job more memory, or run fewer at once",
+}
+"""Faults of the machine: no file is to blame, and what a person can do about them."""
 
 
 class InputError(Exception):
@@ -28,3 +48,20 @@ class ArtifactError(InputError):
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)
     """A trainer was told to stop and has saved its state; the next attempt goes on from there."""
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether an error says something of the machine, such as a full disk, and nothing of the file at hand."""
+    return isinstance(error, OSError) and error.errno in REMEDIES
+
+
+@contextmanager
+def machine_faults_told() -> Iterator[None]:
+    """Within the block, faults of the machine become `InputError`s with the remedy; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        raise InputError(f"{where}{os.strerror(error.errno)}; {REMEDIES[error.errno]}") from error

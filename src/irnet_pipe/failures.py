@@ -15,8 +15,8 @@ JOBS = 10
 LINES = 5
 """Of the end of a log."""
 KILLED = (
-    "It was killed from outside (memory used up, time limit, kill -9); run again, where memory is short with fewer "
-    "--cores."
+    "killed from outside, most likely because memory ran out (else by a time limit or kill -9); give it more "
+    "(set-resources: {stage}: mem_mb in the profile) or run fewer jobs at once (--cores), then run snakemake again"
 )
 
 
@@ -35,7 +35,7 @@ def failures(records: Iterable[Record], results: Path, *, since: datetime) -> It
         yield f"{record.label}: {outcome}; end of {log}:"
         yield from (f"    {line}" for line in _end(log))
         if outcome == "killed":
-            yield f"    {KILLED}"
+            yield f"    {KILLED.format(stage=record.stage)}"
     if len(failed) > JOBS:
         yield f"and {len(failed) - JOBS} more jobs"
 

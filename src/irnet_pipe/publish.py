@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
-from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError
+from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError, machine_faults_told
 from irnet_pipe.evaluation.tables import scores_csv, summary_text
 from irnet_pipe.recipes import Parent, Record, ancestors, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
@@ -72,7 +72,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter=_as_of_now)
-    except tarfile.ReadError as error:
+    except tarfile.TarError as error:
         raise ArtifactError(f"{archive}: damaged ({error}); delete it and run snakemake again") from None
 
 
@@ -109,7 +109,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder: outputs/<run>")
     options = parser.parse_args()
     try:
-        publish(options.recipe, options.output)
+        with machine_faults_told():
+            publish(options.recipe, options.output)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT

@@ -9,6 +9,7 @@ from typing import Any
 
 from irnet_pipe.config import Config, settings_of
 from irnet_pipe.data.image_list import write_list
+from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.plan import Plan, image_lists, join_plans, make_plan
 from irnet_pipe.recipes import INDEX, write_record
@@ -27,11 +28,12 @@ class Prepared:
     plan: Plan
 
 
+@machine_faults_told()
 def prepare(config: Config) -> Prepared:
     """Index the data set, plan every setting, write image lists and records.
 
     Raises:
-        InputError: every problem of the data set at once.
+        InputError: every problem of the data set at once, or a fault of the machine such as a full disk.
     """
     results = Path(config.runtime.results)
     planned = list(_indexed(settings_of(config), results))

@@ -24,7 +24,7 @@ def naive_affinity(boundary: np.ndarray, radius: int) -> np.ndarray:
 
 @pytest.mark.parametrize("radius", [5, 10])
 def test_paths_equal_the_reference(radius):
-    golden = np.load(GOLDEN / f"paths_r{radius}.npz")
+    golden = np.load(GOLDEN / f"paths_r{radius}.npz", allow_pickle=False)
     expected = {tuple(path[0]): path for key in golden if key.startswith("paths_") for path in golden[key]}
     paths = path_offsets(radius)
     assert [tuple(offset) for offset, _ in paths] == sorted(map(tuple, golden["search_dst"]))
@@ -43,10 +43,13 @@ def test_paths_of_radius_two():
 
 @pytest.mark.parametrize("case", [0, 1])
 def test_affinity_equals_the_reference(case):
-    golden = np.load(GOLDEN / f"losses_{case}.npz")
+    golden = np.load(GOLDEN / f"losses_{case}.npz", allow_pickle=False)
     radius = int(golden["radius"])
     order = [tuple(offset) for offset, _ in path_offsets(radius)]
-    theirs = [order.index(tuple(offset)) for offset in np.load(GOLDEN / f"paths_r{radius}.npz")["search_dst"]]
+    theirs = [
+        order.index(tuple(offset))
+        for offset in np.load(GOLDEN / f"paths_r{radius}.npz", allow_pickle=False)["search_dst"]
+    ]
     boundary = torch.from_numpy(golden["boundary_logit"][:, 0]).sigmoid()
     affinity = pair_affinity(boundary, radius=radius)[:, theirs]
     torch.testing.assert_close(affinity, torch.from_numpy(golden["affinity"]), rtol=1e-6, atol=1e-7)
@@ -54,7 +57,7 @@ def test_affinity_equals_the_reference(case):
 
 @pytest.mark.parametrize("case", [0, 1])
 def test_gradient_of_the_affinity_losses_equals_the_reference(case):
-    golden = np.load(GOLDEN / f"losses_{case}.npz")
+    golden = np.load(GOLDEN / f"losses_{case}.npz", allow_pickle=False)
     radius, label = int(golden["radius"]), torch.from_numpy(golden["label"]).long()
     logit = torch.from_numpy(golden["boundary_logit"]).requires_grad_()
     affinity = pair_affinity(logit[:, 0].sigmoid(), radius=radius)

@@ -97,7 +97,7 @@ def infer_unary(image, unary, iterations=10, **constants):
 
 @pytest.mark.parametrize("case", range(4))
 def test_golden(case):
-    golden = np.load(GOLDEN / f"relations_{case}.npz")
+    golden = np.load(GOLDEN / f"relations_{case}.npz", allow_pickle=False)
     crf = DenseCRF(torch.from_numpy(golden["image"]))
     for threshold, expected in (("fg_threshold", "crf_fg"), ("bg_threshold", "crf_bg")):
         scores = np.pad(golden["cam"], ((1, 0), (0, 0), (0, 0)), constant_values=golden[threshold])

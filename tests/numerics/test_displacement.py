@@ -32,7 +32,7 @@ def naive_centroids(displacement: np.ndarray, iterations: int) -> np.ndarray:
 
 @pytest.mark.parametrize("case", [0, 1, 2])
 def test_centroids_equal_the_reference(case):
-    golden = np.load(GOLDEN / f"displacement_{case}.npz")
+    golden = np.load(GOLDEN / f"displacement_{case}.npz", allow_pickle=False)
     iterations = int(golden["iterations"])
     centroids = refine_centroids(torch.from_numpy(golden["displacement"]), max_iterations=iterations)
     np.testing.assert_array_equal(centroids.numpy(), golden["centroids"])

@@ -67,7 +67,7 @@ def assert_close_to_maximum(actual, expected, *, relative):
 @pytest.mark.parametrize("case", [0, 1])
 @pytest.mark.parametrize("label_type", [torch.uint8, torch.int64])
 def test_golden_losses_and_gradients(case, label_type):
-    golden = np.load(GOLDEN / f"losses_{case}.npz")
+    golden = np.load(GOLDEN / f"losses_{case}.npz", allow_pickle=False)
     logit = torch.from_numpy(golden["boundary_logit"]).requires_grad_()
     displacement = torch.from_numpy(golden["displacement"]).requires_grad_()
     label = torch.from_numpy(golden["label"]).to(label_type).expand(2, -1, -1)
@@ -83,7 +83,7 @@ def test_golden_losses_and_gradients(case, label_type):
 
 @pytest.mark.parametrize("case", [0, 1])
 def test_golden_pair_counts(case):
-    golden = np.load(GOLDEN / f"losses_{case}.npz")
+    golden = np.load(GOLDEN / f"losses_{case}.npz", allow_pickle=False)
     label = torch.from_numpy(golden["label"])[None]
     _, pairs = relation_sums(
         torch.full(label.shape, 0.5), torch.zeros(1, 2, *label.shape[1:]), label, radius=int(golden["radius"])

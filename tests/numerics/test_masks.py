@@ -88,7 +88,7 @@ def test_the_smallest_photo():
 
 @pytest.mark.parametrize("case", [0, 1])
 def test_detections_equal_the_reference(case):
-    golden = np.load(GOLDEN / f"detect_{case}.npz")
+    golden = np.load(GOLDEN / f"detect_{case}.npz", allow_pickle=False)
     scores, masks, class_id = detect_instances(
         torch.from_numpy(golden["score_maps"]),
         torch.from_numpy(golden["masks"]),

@@ -86,7 +86,7 @@ def score_maps(height: int, width: int) -> np.ndarray:
 @pytest.mark.usefixtures("product")
 @pytest.mark.parametrize("case", [0, 1, 2])
 def test_walk_equals_the_reference(case):
-    golden = np.load(GOLDEN / f"walk_{case}.npz")
+    golden = np.load(GOLDEN / f"walk_{case}.npz", allow_pickle=False)
     keys = {key: int(golden[key]) for key in ("radius", "beta", "exp_times")}
     propagated = propagate(torch.from_numpy(golden["score"]), torch.from_numpy(golden["boundary"]), **keys)
     assert_close(propagated, golden["propagated"], 2e-4)

@@ -19,7 +19,7 @@ def noise(height, width, seed=0):
 
 @pytest.mark.parametrize("case", range(4))
 def test_golden(case):
-    golden = np.load(GOLDEN / f"relations_{case}.npz")
+    golden = np.load(GOLDEN / f"relations_{case}.npz", allow_pickle=False)
     label = confident_labels(
         torch.from_numpy(golden["image"]),
         torch.from_numpy(golden["cam"]),

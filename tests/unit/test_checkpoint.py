@@ -49,8 +49,8 @@ def test_checkpoint_of_another_recipe_is_refused(checkpoints):
 def test_interrupted_save_leaves_the_checkpoints_before(checkpoints, monkeypatch):
     save(checkpoints, 1)
 
-    def write_half(content, path):
-        path.write_bytes(b"half")
+    def write_half(content, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", write_half)

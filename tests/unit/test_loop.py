@@ -2,12 +2,14 @@
 
 import dataclasses
 import io
+import multiprocessing
 import os
 import signal
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import get_worker_info
 
 from irnet_pipe.data.datasets import Samples
 from irnet_pipe.data.image_list import ImageEntry
@@ -36,7 +38,7 @@ STEPS = 9
 class Noise(Samples):
     """Photos drawn from the key; `event(key)` is called first."""
 
-    def __init__(self, tmp_path, event=lambda key: None) -> None:
+    def __init__(self, tmp_path, event=id) -> None:
         entries = [ImageEntry(f"{number}", "", 8, 8, (), "") for number in range(14)]
         super().__init__(entries, tmp_path, crop=8, seed=0)
         self.event = event
@@ -134,6 +136,34 @@ def test_signal_ends_the_step_and_saves(job, tmp_path, number):
     assert [signal.getsignal(known) for known in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)] == handlers
     assert (job.work / "checkpoint-000000005.pth").exists()
     assert result(make_task(Noise(tmp_path)), job) == expected
+
+
+def killed_in_worker(key) -> None:
+    """The system ends a process that loads photos, in the last epoch."""
+    if get_worker_info() and key[0] == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_loader_that_is_killed_is_told_and_nothing_is_lost(job, tmp_path):
+    expected = result(make_task(Noise(tmp_path)), dataclasses.replace(job, results=tmp_path / "straight"))
+    with pytest.raises(InputError) as caught:
+        train(make_task(Noise(tmp_path, killed_in_worker)), dataclasses.replace(job, workers=1))
+    (message,) = caught.value.problems
+    assert message.startswith(
+        "train_cam: a process that loads photos has died, most likely because memory ran out"
+    )
+    assert "set runtime.workers lower" in message and "set-resources: train_cam: mem_mb" in message
+    assert multiprocessing.active_children() == []
+    assert (job.work / "checkpoint-000000003.pth").exists()
+    assert result(make_task(Noise(tmp_path)), job) == expected
+
+
+def test_going_on_is_told(job, tmp_path, capsys):
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(make_task(Noise(tmp_path, at_step(5, fail))), job)
+    assert "going on" not in capsys.readouterr().err
+    train(make_task(Noise(tmp_path)), job)
+    assert "train_cam all: going on from step 3 of 9\n" in capsys.readouterr().err
 
 
 def test_loss_that_is_not_finite(job, tmp_path):

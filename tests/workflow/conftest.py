@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tiny_project")
+pytest.register_assert_rewrite("tiny_project", "processes", "chaos")
 
 from tiny_project import Project  # noqa: E402
 

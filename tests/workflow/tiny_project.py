@@ -27,16 +27,30 @@ class Project:
         self.values["dataset"]["root"] = self.photos.name
         self.values["runtime"] = {"results": "results", "outputs": "outputs", "device": "cpu", "workers": 0}
 
-    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-        """Run snakemake with the config as it is now."""
+    def start(self, *arguments: str, cores: int = 2, **options: Any) -> subprocess.Popen[str]:
+        """Start snakemake with the config as it is now, in a session and process group of its own.
+
+        Args:
+            arguments: of snakemake.
+            cores: of the run.
+            options: of Popen; `env` adds to the environment.
+        """
         (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
         command += ["--workflow-profile", str(ROOT / "profiles" / "default")]
         command += ["--cores", str(cores), "--configfile", "my.yaml", *arguments]
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        environment |= options.pop("env", {})
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, start_new_session=True, **options
         )
+
+    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run snakemake with the config as it is now."""
+        pipe = subprocess.PIPE
+        with self.start(*arguments, cores=cores, stdout=pipe, stderr=pipe) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def run(self, *arguments: str, cores: int = 2) -> Counter[str]:
         """Run to the end; returns how many jobs of each rule ran."""
@@ -63,6 +77,7 @@ class Project:
             path.relative_to(results).as_posix(): path.read_bytes()
             for path in sorted(results.rglob("*"))
             if path.is_file() and path.relative_to(results).parts[0] not in volatile
+            if not path.name.startswith(".")  # half a file, which a kill has left
         }
 
     def published(self) -> dict[str, bytes]:

@@ -68,7 +68,7 @@ def label(wildcards):
     return record(wildcards).label
 
 
-# The log must outlive a signal to the whole process group: what a trainer says while it saves its state goes there.
+# The log outlives a signal to the whole process group: what a trainer says while it saves its state goes there.
 LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
 
 

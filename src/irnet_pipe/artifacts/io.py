@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +25,14 @@ from numpy.typing import NDArray
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
 from irnet_pipe.data.image_list import canonical_json
-from irnet_pipe.errors import ArtifactError
+from irnet_pipe.errors import ArtifactError, is_machine_fault
 from irnet_pipe.recipes import Record
 
 H5PY_ERRORS = (KeyError, OSError, RuntimeError, ValueError)
 """What h5py raises for damaged files, besides ArtifactErrors of our own."""
+
+ERRNO = re.compile(r"errno = (\d+)")
+"""Where HDF5 tells what the operating system said; h5py hands it on in some of its errors alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        # what fails on an open file names none, and the temporary name says nothing to people
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -124,9 +133,39 @@ def _write_array(group: h5py.Group, name: str, array: NDArray[Any]) -> None:
         group.create_dataset(name, data=array)
         return
     chunks = (1, *array.shape[1:]) if array.ndim > 2 else array.shape
-    group.create_dataset(
+    dataset = group.create_dataset(
         name, data=array, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True, fletcher32=True
     )
+    # left to the end of `dataset`, a failure would be printed and lost
+    dataset.flush()
+
+
+def _system_error(error: Exception, path: Path) -> Exception:
+    """What the operating system said, as an OSError, where HDF5 tells it; else the error as it is."""
+    found = ERRNO.search(str(error))
+    if found is None or int(found[1]) == 0:
+        return error
+    number = int(found[1])
+    return OSError(number, os.strerror(number), str(path))
+
+
+@contextmanager
+def _faults_survived(file: h5py.File) -> Iterator[None]:
+    """Closes a file that can no longer be written, for example on a full disk.
+
+    HDF5 would try again and again to write what it holds back, and in the end crash: it is given memory to write to.
+    """
+    handle, path = file.id.get_vfd_handle(), Path(file.filename)
+    try:
+        yield
+        file.flush()
+    except BaseException as error:
+        memory = os.memfd_create("abandoned")
+        os.dup2(memory, handle)
+        os.close(memory)
+        if isinstance(error, H5PY_ERRORS):
+            raise _system_error(error, path) from error
+        raise
 
 
 @contextmanager
@@ -134,7 +173,10 @@ def write_artifact(path: Path, record: Record) -> Iterator[ArtifactWriter]:
     """Write the HDF5 artifact of a recipe: temporary name, fsync, re-opened and validated, renamed."""
     kind = KIND_OF_STAGE[record.stage]
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=True) as file:
+        with (
+            h5py.File(temporary, "w", libver=("v110", "v110"), track_order=True) as file,
+            _faults_survived(file),
+        ):
             writer = ArtifactWriter(file)
             yield writer
             writer.finish(
@@ -172,15 +214,22 @@ class ArtifactReader:
         except FileNotFoundError:
             raise ArtifactError(f"{path}: artifact is missing; run snakemake, which makes it anew") from None
         except OSError as error:
-            raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
+            raise self._told(error) from None
         try:
             self._check(kind)
             self.sizes = self._read_index()
         except BaseException as error:
             self._file.close()
             if isinstance(error, H5PY_ERRORS):
-                raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
+                raise self._told(error) from None
             raise
+
+    def _told(self, error: Exception, key: str = "") -> Exception:
+        """The error to raise for what h5py raises: a fault of the machine as it is, else damage."""
+        if is_machine_fault(fault := _system_error(error, self.path)):
+            return fault
+        what = f"{key} is damaged" if key else "damaged"
+        return ArtifactError(f"{self.path}: {what} ({error}); delete it and run snakemake again")
 
     def _check(self, kind: str) -> None:
         attributes = self._file.attrs
@@ -201,9 +250,11 @@ class ArtifactReader:
                 )
 
     def _read_index(self) -> dict[str, ImageSize]:
-        index = self._file["index"]
-        ids = [image_id.decode() for image_id in index["image_id"][()]]
-        fields = [index[name][()].tolist() for name in ("height", "width", "working_height", "working_width")]
+        ids = [image_id.decode() for image_id in self._array("index/image_id")]
+        fields = [
+            self._array(f"index/{name}").tolist()
+            for name in ("height", "width", "working_height", "working_width")
+        ]
         return {image_id: ImageSize(*sizes) for image_id, *sizes in zip(ids, *fields, strict=True)}
 
     @property
@@ -240,21 +291,44 @@ class ArtifactReader:
         """
         key = f"images/{_group_name(image_id)}/{name}"
         try:
-            array: NDArray[Any] = self._file[key][()]
+            array: NDArray[Any] = self._array(key)
         except KeyError:
             raise ArtifactError(
                 f"{self.path}: has no {name!r} of image {image_id!r} ({key}); delete it and run "
                 "snakemake again"
             ) from None
         except H5PY_ERRORS as error:
-            raise ArtifactError(
-                f"{self.path}: {key} is damaged ({error}); delete it and run snakemake again"
-            ) from None
+            raise self._told(error, key) from None
         return array
 
     def names(self, image_id: str) -> list[str]:
         """Names of an image's arrays."""
-        return list(self._file[f"images/{_group_name(image_id)}"])
+        return list(self._inside(f"images/{_group_name(image_id)}"))
+
+    def _inside(self, key: str) -> Any:
+        """The object of a key, every step to it within this very file."""
+        node: Any = self._file
+        for name in key.split("/"):
+            link = node.get(name, getlink=True)
+            if link is None:
+                raise KeyError(name)
+            if not isinstance(link, h5py.HardLink):
+                raise self._points_outside(key, f"{name!r} is an {type(link).__name__}")
+            node = node[name]
+        return node
+
+    def _array(self, key: str) -> Any:
+        """Content of the data set of a key, all of it from this very file."""
+        dataset = self._inside(key)
+        if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
+            raise self._points_outside(key, "no data set of its own storage")
+        return dataset[()]
+
+    def _points_outside(self, key: str, what: str) -> ArtifactError:
+        return ArtifactError(
+            f"{self.path}: {key} is not stored in this file ({what}), which irnet_pipe never writes; delete "
+            "the file and run snakemake again"
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -10,7 +10,7 @@ from typing import Any
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
-from irnet_pipe.errors import ArtifactError
+from irnet_pipe.errors import ArtifactError, is_machine_fault
 from irnet_pipe.recipes import Record
 
 
@@ -50,6 +50,8 @@ def read_json(path: Path, *, kind: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise ArtifactError(f"{path}: artifact is missing; run snakemake, which makes it anew") from None
     except (OSError, ValueError) as error:
+        if is_machine_fault(error):
+            raise
         raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ArtifactError(

@@ -5,18 +5,18 @@ content gives equal bytes, whatever the file's name.
 """
 
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from irnet_pipe.artifacts.io import atomic_path
-from irnet_pipe.errors import ArtifactError, InputError
+from irnet_pipe.errors import ArtifactError, InputError, is_machine_fault
 
 FORMAT = "irnet_pipe.weights"
 FORMAT_VERSION = 1
@@ -64,9 +64,7 @@ def write_weights(
         "state_dict": {key: _canonical_tensor(state_dict[key]) for key in sorted(state_dict)},
     }
     with atomic_path(path) as temporary:
-        # through a file object: given a path, torch writes its name into the archive
-        with temporary.open("wb") as file:
-            torch.save(content, file)
+        save_tensors(content, temporary)
         read_weights(temporary, kind=header["kind"])
 
 
@@ -133,6 +131,23 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return content
 
 
+def save_tensors(content: Mapping[str, Any], path: Path) -> None:
+    """torch.save of tensors and plain values.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk.
+    """
+    # through a file object: given a path, torch writes its name into the archive
+    with path.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # what torch says when it cannot finish the archive hides why
+            if isinstance(error.__context__, OSError):
+                raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from None
+            raise
+
+
 def load_tensors(path: Path) -> Any:
     """torch.load of tensors alone, on the CPU, with checksums compared: torch writes them, but compares none.
 
@@ -158,9 +173,11 @@ def _load(path: Path) -> dict[str, Any]:
         RuntimeError,
         ValueError,
         KeyError,
-        pickle.UnpicklingError,
+        UnpicklingError,
         zipfile.BadZipFile,
     ) as error:
+        if is_machine_fault(error):
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(
             f"{path}: cannot be read as a file of torch.save that holds tensors alone ({reason}); "

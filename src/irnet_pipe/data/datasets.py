@@ -5,7 +5,10 @@ A sample is named by (epoch, index), and what is drawn for it depends on (seed, 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+import time
+import traceback
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ from irnet_pipe.runtime.interrupt import shield_children
 from irnet_pipe.runtime.seeding import generator
 
 Sample = tuple[Tensor, Tensor]
+
+DEATH_SECONDS = 5.0
+"""How long after its connections the death of a process may be told, at most."""
 
 
 class Samples(Dataset[Sample]):
@@ -152,6 +158,30 @@ def _collate(samples: list[Sample | InputError]) -> Any:
         problem for sample in samples if isinstance(sample, InputError) for problem in sample.problems
     ]
     return InputError(problems) if problems else default_collate(samples)
+
+
+@contextmanager
+def dead_loaders_told(stage: str) -> Iterator[None]:
+    """Within the block, the death of a process that loads photos is an `InputError`; `stage` is for the message.
+
+    torch tells it by a signal, hence anywhere in the block.
+    """
+    try:
+        try:
+            yield
+        except (ConnectionError, EOFError):
+            time.sleep(DEATH_SECONDS)  # a connection to a process broke off: its death is about to be told
+            raise
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        # the frames keep the loader alive, and as long as it lives, torch tells of the death again
+        traceback.clear_frames(error.__traceback__)
+        raise InputError(
+            f"{stage}: a process that loads photos has died, most likely because memory ran out ({error}); set "
+            f"runtime.workers lower, or give the job more memory (set-resources: {stage}: mem_mb in the "
+            "profile), then run again: the training goes on from its last checkpoint"
+        ) from None
 
 
 def load_batches(

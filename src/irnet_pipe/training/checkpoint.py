@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-import torch
-
 from irnet_pipe.artifacts.io import atomic_path
-from irnet_pipe.artifacts.weights import load_tensors
-from irnet_pipe.errors import ArtifactError
+from irnet_pipe.artifacts.weights import load_tensors, save_tensors
+from irnet_pipe.errors import ArtifactError, is_machine_fault
 
 KEPT = 2
 """The one before the last is there in case the disk has damaged the last."""
@@ -32,7 +31,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any], *, step: int) -> None:
         """Save the state after `step` steps, atomically; the last `KEPT` remain."""
         with atomic_path(self.folder / f"checkpoint-{step:09d}.pth") as temporary:
-            torch.save({"recipe": self.recipe, "step": step, "state": state}, temporary)
+            save_tensors({"recipe": self.recipe, "step": step, "state": state}, temporary)
         for path in self._paths()[:-KEPT]:
             path.unlink()
 
@@ -45,7 +44,16 @@ class Checkpoints:
         for path in reversed(self._paths()):
             try:
                 content = load_tensors(path)
-            except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+            except (
+                OSError,
+                EOFError,
+                RuntimeError,
+                ValueError,
+                UnpicklingError,
+                zipfile.BadZipFile,
+            ) as error:
+                if is_machine_fault(error):
+                    raise
                 sys.stderr.write(f"{path}: damaged ({error}); going on from the checkpoint before it\n")
                 path.unlink()
                 continue

@@ -7,6 +7,7 @@ training that was interrupted at any step goes on as if it had not been.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from irnet_pipe.data.datasets import Samples, load_batches
+from irnet_pipe.data.datasets import Samples, dead_loaders_told, load_batches
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.interrupt import stop_on_signal
@@ -72,6 +73,7 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
     checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
     with (
         reproducible(device, threads=settings["threads"]),
+        dead_loaders_told(job.record.stage),
         stop_on_signal() as stop,
         explain_out_of_memory(_too_large(task, device)),
     ):
@@ -176,6 +178,8 @@ class _Display:
         total = schedule.steps * schedule.batch
         self.progress = Progress(total=total, title=job.record.label, unit="images", events=job.events)
         self.progress.resume_at(first * schedule.batch)
+        if first:
+            sys.stderr.write(f"{job.record.label}: going on from step {first} of {schedule.steps}\n")
 
     def update(self, state: _State, done: int) -> None:
         recent = state.history["loss"][-RECENT:]
