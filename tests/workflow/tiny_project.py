@@ -27,16 +27,18 @@ class Project:
         self.values["dataset"]["root"] = self.photos.name
         self.values["runtime"] = {"results": "results", "outputs": "outputs", "device": "cpu", "workers": 0}
 
-    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
-        """Run snakemake with the config as it is now."""
+    def command(self, *machine: str) -> dict[str, Any]:
+        """Arguments of subprocess for snakemake with the config as it is now; `machine` says where jobs run."""
         (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default")]
-        command += ["--cores", str(cores), "--configfile", "my.yaml", *arguments]
+        words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        words += ["--workflow-profile", str(ROOT / "profiles" / "default"), *machine]
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
+        return {"args": [*words, "--configfile", "my.yaml"], "cwd": self.folder, "env": environment}
+
+    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """Run snakemake on this machine."""
+        command = self.command("--cores", str(cores), *arguments)
+        return subprocess.run(**command, capture_output=True, text=True, check=False)
 
     def run(self, *arguments: str, cores: int = 2) -> Counter[str]:
         """Run to the end; returns how many jobs of each rule ran."""
