@@ -20,6 +20,7 @@ include: "workflow/rules/results.smk"
 
 localrules:
     all,
+    report,
 
 
 rule all:

@@ -27,23 +27,25 @@ class Project:
         self.values["dataset"]["root"] = self.photos.name
         self.values["runtime"] = {"results": "results", "outputs": "outputs", "device": "cpu", "workers": 0}
 
+    def command(self, *machine: str) -> dict[str, Any]:
+        """Arguments of subprocess for snakemake with the config as it is now; `machine` says where jobs run."""
+        (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
+        words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        words += ["--workflow-profile", str(ROOT / "profiles" / "default"), *machine]
+        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
+        return {"args": [*words, "--configfile", "my.yaml"], "cwd": self.folder, "env": environment}
+
     def start(self, *arguments: str, cores: int = 2, **options: Any) -> subprocess.Popen[str]:
-        """Start snakemake with the config as it is now, in a session and process group of its own.
+        """Start snakemake on this machine, in a session and process group of its own.
 
         Args:
             arguments: of snakemake.
             cores: of the run.
             options: of Popen; `env` adds to the environment.
         """
-        (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default")]
-        command += ["--cores", str(cores), "--configfile", "my.yaml", *arguments]
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
-        environment |= options.pop("env", {})
-        return subprocess.Popen(
-            command, cwd=self.folder, env=environment, text=True, start_new_session=True, **options
-        )
+        command = self.command("--cores", str(cores), *arguments)
+        command["env"] |= options.pop("env", {})
+        return subprocess.Popen(**command, text=True, start_new_session=True, **options)
 
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         """Run snakemake with the config as it is now."""

@@ -68,8 +68,15 @@ def label(wildcards):
     return record(wildcards).label
 
 
-# The log outlives a signal to the whole process group: what a trainer says while it saves its state goes there.
+# A signal to the whole process group, as at a job's time limit, leaves the shell and the log's writer alone: both wait
+# while a trainer saves its state, and the log keeps what it says.
+WAITING = "trap : INT TERM USR1;"
 LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
+
+
+def growing(amount):
+    """A resource that an attempt after a failed one has more of; set-resources of a profile replaces it."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def stage_command(stage):
@@ -83,7 +90,7 @@ def stage_command(stage):
     fixed = " ".join(f"--{name} {quote(str(value))}" for name, value in options.items())
     recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
     return (
-        f"{PYTHON} -m irnet_pipe {stage} --recipe {quote(recipe)} --output {{output:q}}"
+        f"{WAITING} {PYTHON} -m irnet_pipe {stage} --recipe {quote(recipe)} --output {{output:q}}"
         f" {fixed.replace('{', '{{').replace('}', '}}')} {LOGGED}"
     )
 

@@ -14,8 +14,8 @@ rule refine_displacement:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         label=label,
     message:
@@ -37,8 +37,8 @@ rule propagate:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         label=label,
     message:
@@ -60,8 +60,8 @@ rule export_masks:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(3000),
+        runtime=growing(120),
     params:
         label=label,
     message:

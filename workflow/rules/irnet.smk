@@ -14,8 +14,8 @@ rule train_irnet:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=2880,
+        mem_mb=growing(8000),
+        runtime=1440,
         gpu=1,
     params:
         label=label,
@@ -38,8 +38,8 @@ rule infer_irnet:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(120),
         gpu=1,
     params:
         label=label,
@@ -62,8 +62,8 @@ rule calibrate_displacement:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         label=label,
     message:

@@ -14,8 +14,8 @@ rule mine_relations:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         label=label,
     message:

@@ -14,8 +14,8 @@ rule gather_masks:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         label=label,
     message:
@@ -37,8 +37,8 @@ rule evaluate_masks:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         label=label,
     message:
@@ -60,8 +60,8 @@ rule report:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         label=label,
     message:

@@ -1,0 +1,69 @@
+"""The tiny project on a Slurm, as profiles/slurm runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from one_node import wait_until
+from tiny_project import ROOT, Project
+
+TIMEOUT = 900
+"""Seconds; longer than any run that does not hang."""
+
+
+class ClusterProject(Project):
+    """A project whose stages run as jobs of Slurm."""
+
+    run: subprocess.Popen[bytes]
+    """The newest snakemake."""
+
+    def submit(self, *arguments: str) -> None:
+        """Start snakemake; it writes to `log`. The options beside the profile's shorten the waits."""
+        # a profile's --config is replaced as a whole: workers would be started for nothing
+        machine = ["--profile", str(ROOT / "profiles" / "slurm"), "--config", 'runtime={"workers": 0}']
+        machine += ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"]
+        with self.log.open("ab") as log:
+            self.run = subprocess.Popen(**self.command(*machine, *arguments), stdout=log, stderr=log)
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until something has happened while snakemake runs."""
+        try:
+            wait_until(lambda: condition() or self.run.poll() is not None, what)
+        except TimeoutError as error:
+            pytest.fail(f"{error}\n{self.said}")
+        assert self.run.poll() is None, self.said
+
+    def finish(self) -> None:
+        """Wait until snakemake has ended well."""
+        assert self.run.wait(TIMEOUT) == 0, self.said
+
+    def kill(self) -> None:
+        """Kill -9 snakemake; its jobs stay."""
+        self.run.kill()
+        self.run.wait()
+
+    @property
+    def log(self) -> Path:
+        """What snakemake said in all runs."""
+        return self.folder / "snakemake.log"
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Jobs of Slurm that were submitted, in their order."""
+        return re.findall(r"submitted with SLURM jobid (\d+)", self.said)
+
+    def made(self, stage: str) -> list[Path]:
+        """Artifacts of a stage."""
+        return sorted((self.folder / "results" / stage).glob("[!.]*"))
+
+    def checkpoints(self, stage: str) -> list[Path]:
+        """Checkpoints of a trainer that has not finished."""
+        return sorted((self.folder / "results" / "work" / stage).glob("*/checkpoint-*.pth"))
