@@ -29,7 +29,9 @@ def daemons() -> Iterator[OneNode]:
         if os.environ.get(REQUIRED):
             pytest.fail(f"no Slurm, though {REQUIRED} is set: {reason}")
         pytest.skip(f"no Slurm: {reason}")
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short: the name of munge's socket has 107 bytes at most
+    folder = Path(
+        tempfile.mkdtemp(prefix="slurm-")
+    )  # short: the name of munge's socket has 107 bytes at most
     node = OneNode(folder)
     try:
         node.start()

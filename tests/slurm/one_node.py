@@ -74,11 +74,11 @@ class OneNode:
         (CONFIG / "slurm.conf").write_text(self._slurm_conf(), encoding="utf-8")
         (CONFIG / "gres.conf").write_text(f"{MARK}Name=gpu Count=1 File=/dev/null\n", encoding="utf-8")
         munge = self.folder / "munge"
-        files = [
-            f"--{name}-file={munge / name}" for name in ("key", "seed", "pid", "log") if name != "key"
-        ]
+        files = [f"--{name}-file={munge / name}" for name in ("key", "seed", "pid", "log") if name != "key"]
         # --force: the folder of the tests may lie below one that others may write to
-        self._run("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self._socket}", *files)
+        self._run(
+            "munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self._socket}", *files
+        )
         wait_until(self._socket.exists, "munged listens", seconds=20)
         self._run("slurmctld", "-D", "-c")
         self.start_slurmd()
@@ -188,5 +188,3 @@ def _program(name: str) -> str:
     path = shutil.which(name)
     assert path, name
     return path
-
-

@@ -78,5 +78,3 @@ def test_snakemake_killed_and_started_again(slurm, long_training):
     assert sorted(slurm.jobs().values()) == ["RUNNING", "RUNNING"]
     project.finish()
     assert len(project.made("train_cam")) == 1
-
-
