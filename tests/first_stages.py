@@ -8,7 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
+from irnet_pipe.index import build_index
+from irnet_pipe.plan import Plan, make_plan
 
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
@@ -140,3 +143,16 @@ def values_before_and_after(
         del tiny["cam"]["infer"]
     before = changed(tiny, **NEEDED.get(path, {}))
     return before, changed(before, **{path: value})
+
+
+def plan_of(values: dict[str, Any]) -> Plan:
+    """The plan of a config; only index files are written."""
+    config = parse_config(values)
+    return make_plan(config, build_index(config, results=Path(config.runtime.results)))
+
+
+def first_changes(before: Plan, after: Plan) -> set[str]:
+    """Stages of artifacts that are new although all their parents are known."""
+    known = {artifact.recipe for artifact in before.artifacts}
+    new = [artifact for artifact in after.artifacts if artifact.recipe not in known]
+    return {a.stage for a in new if all(parent.recipe in known for parent in a.parents)}

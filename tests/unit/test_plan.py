@@ -6,31 +6,18 @@ import dataclasses
 import json
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from first_stages import FIRST_STAGES, changed, values_before_and_after
+from first_stages import FIRST_STAGES, changed, first_changes, plan_of, values_before_and_after
 from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime, leaves
 from irnet_pipe.data.image_list import ImageEntry, list_digest
-from irnet_pipe.index import Index, OutsideFile, Truth, build_index
+from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
-
-
-def plan_of(values: dict) -> Plan:
-    config = parse_config(values)
-    return make_plan(config, build_index(config, results=Path(config.runtime.results)))
-
-
-def first_changes(before: Plan, after: Plan) -> set[str]:
-    """Stages of artifacts that are new although all their parents are known."""
-    known = {artifact.recipe for artifact in before.artifacts}
-    new = [artifact for artifact in after.artifacts if artifact.recipe not in known]
-    return {a.stage for a in new if all(parent.recipe in known for parent in a.parents)}
 
 
 def test_every_key_of_the_config_is_in_the_table():

@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Project:
-    """A working folder with photos, a config file, and the results of runs."""
+    """A working folder with photos, a config file, and the results of runs.
+
+    Attributes:
+        sources: folder that holds the Snakefile, workflow, profiles and package.
+    """
+
+    sources = ROOT
 
     def __init__(self, folder: Path, photos: Path, values: dict[str, Any]) -> None:
         self.folder = folder
@@ -30,8 +36,8 @@ class Project:
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
         """Run snakemake with the config as it is now."""
         (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default")]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.sources / "Snakefile")]
+        command += ["--workflow-profile", str(self.sources / "profiles" / "default")]
         command += ["--cores", str(cores), "--configfile", "my.yaml", *arguments]
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
         return subprocess.run(
