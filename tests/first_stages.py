@@ -8,7 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
+from irnet_pipe.plan import Plan
+from irnet_pipe.workflow import prepare
 
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
@@ -141,3 +144,15 @@ def values_before_and_after(
         del tiny["cam"]["infer"]
     before = changed(tiny, **NEEDED.get(path, {}))
     return before, changed(before, **{path: value})
+
+
+def plan_of(values: dict[str, Any]) -> Plan:
+    """The plan of a config; its index and records are written."""
+    return prepare(parse_config(values)).plan
+
+
+def first_changes(before: Plan, after: Plan) -> set[str]:
+    """Stages of artifacts that are new although all their parents are known."""
+    known = {artifact.recipe for artifact in before.artifacts}
+    new = [artifact for artifact in after.artifacts if artifact.recipe not in known]
+    return {a.stage for a in new if all(parent.recipe in known for parent in a.parents)}

@@ -90,7 +90,7 @@ def test_masks_are_published_where_they_belong(hostile, tmp_path):
     for artifact in (*pipeline.plan.of("gather_masks"), *pipeline.plan.of("report")):
         pipeline.make(artifact)
     output = tmp_path / "outputs" / "run"
-    publish(record_path(pipeline.results, pipeline.plan.target.recipe), output)
+    publish(record_path(pipeline.results, pipeline.plan.targets[0].recipe), output)
     for kind in ("SegmentationClass", "SegmentationObject"):
         found = {path.relative_to(output / kind).as_posix() for path in (output / kind).rglob("*.png")}
         assert found == {f"{image_id}.png" for image_id in LISTED}

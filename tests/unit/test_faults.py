@@ -162,9 +162,9 @@ def test_read_only_folder(tmp_path, write):
 
 def test_results_that_are_complete_may_be_read_only(tiny, tmp_path):
     """Nothing is written where nothing is new; what is new is told."""
-    expected = prepare(parse_config(tiny)).plan.target.recipe
+    expected = prepare(parse_config(tiny)).plan.targets[0].recipe
     for _ in read_only(tmp_path / "results"):
-        assert prepare(parse_config(tiny)).plan.target.recipe == expected
+        assert prepare(parse_config(tiny)).plan.targets[0].recipe == expected
         with pytest.raises(InputError, match=r"results.*set runtime\.results|check owner and permissions"):
             prepare(parse_config(tiny | {"seed": 1}))
 

@@ -12,24 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from first_stages import FIRST_STAGES, changed, values_before_and_after
+from first_stages import FIRST_STAGES, changed, first_changes, plan_of, values_before_and_after
 from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime, leaves
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of
-from irnet_pipe.workflow import prepare
-
-
-def plan_of(values: dict) -> Plan:
-    return prepare(parse_config(values)).plan
-
-
-def first_changes(before: Plan, after: Plan) -> set[str]:
-    """Stages of artifacts that are new although all their parents are known."""
-    known = {artifact.recipe for artifact in before.artifacts}
-    new = [artifact for artifact in after.artifacts if artifact.recipe not in known]
-    return {a.stage for a in new if all(parent.recipe in known for parent in a.parents)}
 
 
 def test_every_key_of_the_config_is_in_the_table():

@@ -78,7 +78,7 @@ def test_key_of_a_newer_version(tmp_path):
 def test_ancestors_come_before_what_is_made_of_them(tiny_config, tmp_path):
     plan = prepare(tiny_config).plan
     results = tmp_path / "results"
-    found = ancestors(plan.target.record, results)
+    found = ancestors(plan.targets[0].record, results)
     assert {record.recipe for record in found} == {artifact.recipe for artifact in plan.artifacts[:-1]}
     seen: set[str] = set()
     for record in found:

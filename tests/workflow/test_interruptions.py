@@ -176,7 +176,7 @@ def test_clock_that_goes_wrong_repeats_nothing(project, monkeypatch, year):
     outputs = project.folder / "outputs" / "tiny"
     outputs.mkdir(parents=True)
     (outputs / "masks.json").write_text("{}")
-    (outputs / f"recipe-{plan.target.recipe}.json").write_text(json.dumps({}))
+    (outputs / f"recipe-{plan.targets[0].recipe}.json").write_text(json.dumps({}))
     clock = random.Random(year)
     for path in sorted(project.folder.rglob("*")):
         seconds = (year - 1970) * 31_556_952 + clock.randrange(10**6)

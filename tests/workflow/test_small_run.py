@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_project import Project
+from tiny_project import ROOT, Project
 
 from irnet_pipe.recipes import read_record
 
@@ -127,6 +127,21 @@ def test_lost_metadata_change_nothing(project):
     for age, path in enumerate(sorted((project.folder / "results").rglob("*.*"))):
         os.utime(path, (1e9 - age, 1e9 - age))
     assert project.run() == Counter()
+
+
+def test_touched_and_edited_sources_change_nothing(project, tmp_path):
+    """Versions of stages are what counts: a comment in a stage or a rule repeats no work."""
+    project.sources = tmp_path / "sources"
+    project.sources.mkdir()
+    for name in ("Snakefile", "environment.yml", "workflow", "profiles", "src"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, project.sources / name)
+    for name in ("Snakefile", "workflow/rules/instances.smk", "src/irnet_pipe/stages/propagate.py"):
+        with (project.sources / name).open("a", encoding="utf-8") as file:
+            file.write("# another comment\n")
+    for path in project.sources.rglob("*.*"):
+        path.touch()
+    assert project.run("--dry-run") == Counter()
 
 
 def test_changed_walk_and_back(project):

@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Project:
-    """A working folder with photos, a config file, and the results of runs."""
+    """A working folder with photos, a config file, and the results of runs.
+
+    Attributes:
+        sources: folder that holds the Snakefile, workflow, profiles and package.
+    """
+
+    sources = ROOT
 
     def __init__(self, folder: Path, photos: Path, values: dict[str, Any]) -> None:
         self.folder = folder
@@ -30,8 +36,8 @@ class Project:
     def command(self, *machine: str) -> dict[str, Any]:
         """Arguments of subprocess for snakemake with the config as it is now; `machine` says where jobs run."""
         (self.folder / "my.yaml").write_text(yaml.safe_dump(self.values), encoding="utf-8")
-        words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        words += ["--workflow-profile", str(ROOT / "profiles" / "default"), *machine]
+        words = [sys.executable, "-m", "snakemake", "--snakefile", str(self.sources / "Snakefile")]
+        words += ["--workflow-profile", str(self.sources / "profiles" / "default"), *machine]
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "PYTHONWARNINGS": "default"}
         return {"args": [*words, "--configfile", "my.yaml"], "cwd": self.folder, "env": environment}
 
