@@ -1,6 +1,7 @@
 # make demo       environment, synthetic data, the whole pipeline on the CPU, table and report
 # make test       environment and test suite
 # make test-slow  the tests marked slow
+# make chaos      a small run, killed 100 times: nothing may be lost (KILLS=100 SEED=0)
 # make lint       formatters, types, import contracts, workflow lint
 # make generated  config/config.yaml, schema.json and README.md anew from the typed config
 # make frozen     tests/frozen anew for the stages whose version was raised
@@ -12,11 +13,13 @@ CORES ?= 2
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO_SEED ?= 0
+KILLS ?= 100
+SEED ?= 0
 
 # Spinning OpenMP threads starve the other jobs of a full machine.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: env demo test test-slow lint generated frozen clean
+.PHONY: env demo test test-slow chaos lint generated frozen clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.installed
@@ -41,6 +44,9 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m "slow and not gpu and not photos"
+
+chaos: env
+	$(BIN)/python tests/workflow/chaos.py --kills $(KILLS) --seed $(SEED)
 
 lint: env
 	$(BIN)/ruff format --check src tests

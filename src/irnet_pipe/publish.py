@@ -88,7 +88,10 @@ def _copy(path: Path, stage: str, output: Path) -> None:
         _write(output / "scores.csv", scores_csv(scores))
         _write(output / "summary.txt", summary_text(scores))
     elif stage == "report":
-        _write(output / "report.html", path.read_text(encoding="utf-8"))
+        try:
+            _write(output / "report.html", path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
 
 
 def _provenance(record: Record) -> str:

@@ -268,7 +268,8 @@ def test_readers_do_not_lock(path):
 @pytest.fixture
 def scores(tmp_path, record) -> Path:
     path = tmp_path / "evaluate_masks" / "x.json"
-    write_json(path, dataclasses.replace(record, stage="evaluate_masks"), {"images": 3, "name": "ä"})
+    content = {"images": 3, "images_with_predicted_classes": 0, "cam": {}, "variants": {}, "name": "ä"}
+    write_json(path, dataclasses.replace(record, stage="evaluate_masks"), content)
     return path
 
 
@@ -293,6 +294,9 @@ def test_json_refuses_nan_and_leaves_no_file(tmp_path, record):
         ('"format-version": 1', '"format-version": 2', "format-version 2 is newer than 1"),
         ("irnet_pipe.artifact", "other", "no artifact, expected format"),
         ('"images": 3,', '"images"', "damaged"),
+        ('"kind-version": 1', '"kind-versioo": 1', "damaged .kind-version is None"),
+        ('"kind-version": 1', '"kind-version": "1"', "damaged .kind-version is '1'"),
+        ('"variants"', '"variantt"', "damaged .has no 'variants'"),
     ],
 )
 def test_json_refusals(scores, before, after, pattern):
@@ -304,3 +308,17 @@ def test_json_refusals(scores, before, after, pattern):
 def test_json_missing(tmp_path):
     with pytest.raises(ArtifactError, match=r"x\.json: artifact is missing; run snakemake"):
         read_json(tmp_path / "x.json", kind="scores")
+
+
+def test_json_with_a_flipped_bit_is_read_or_called_damaged(scores, tmp_path):
+    """Nothing else is raised. A digit that has become another one passes: the file has no checksum."""
+    content = scores.read_bytes()
+    refused = 0
+    for place in range(len(content)):
+        path = tmp_path / f"{place}.json"
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            read_json(path, kind="scores")
+        except ArtifactError:
+            refused += 1
+    assert refused > len(content) / 8

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +41,34 @@ def truncated(path: Path) -> str:
     content = path.read_bytes()
     replace(path, content[: len(content) // 2])
     return "damaged"
+
+
+def flipped(path: Path) -> str:
+    """One bit in each array of an HDF5 file, and in the largest tensor of a weights file."""
+    content = bytearray(path.read_bytes())
+    for place in array_places(path):
+        content[place] ^= 1
+    replace(path, bytes(content))
+    return "damaged"
+
+
+def array_places(path: Path) -> list[int]:
+    """A byte in the middle of the first chunk of each array, or of the largest member of a weights file."""
+    places: list[int] = []
+    if path.suffix == ".h5":
+
+        def visit(_: str, node: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(node, h5py.Dataset) and node.chunks and node.id.get_num_chunks():
+                chunk = node.id.get_chunk_info(0)
+                places.append(chunk.byte_offset + chunk.size // 2)
+
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    elif path.suffix == ".pth":
+        with zipfile.ZipFile(path) as archive:
+            largest = max(archive.infolist(), key=lambda member: member.file_size)
+        places.append(largest.header_offset + largest.file_size // 2)
+    return places
 
 
 def of_another_kind(path: Path) -> str:
@@ -128,7 +157,7 @@ class StageContract:
         after = {path: path.stat().st_mtime_ns for path in job.results.rglob("*") if path.is_file()}
         assert after == before | {job.output: after[job.output]}
 
-    @pytest.mark.parametrize("spoil", [missing, truncated, of_another_kind, of_a_newer_version])
+    @pytest.mark.parametrize("spoil", [missing, truncated, flipped, of_another_kind, of_a_newer_version])
     def test_refuses(self, job, parent, spoil: Callable[[Path], str]):
         path = job.parents(parent)[-1]
         pattern = spoil(path)

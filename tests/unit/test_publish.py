@@ -174,6 +174,14 @@ def test_damaged_masks(results):
         publish(results.publication("one", masks), results.output)
 
 
+def test_damaged_report(results):
+    report = results.report()
+    (results.folder / report.path).write_bytes(b"<html>\xff")
+    with pytest.raises(ArtifactError, match=r"\.html: damaged .*delete it and run snakemake again"):
+        publish(results.publication("one", results.masks("full"), report), results.output)
+    assert not list(results.output.glob("recipe-*"))
+
+
 def test_command_line(results):
     recipe = results.publication("one", results.masks("full"))
 

@@ -23,7 +23,7 @@ from irnet_pipe.errors import EXIT_INPUT
 from irnet_pipe.plan import Artifact
 from irnet_pipe.workflow import prepare
 
-SECONDS = 120
+SECONDS = 600
 STEPS = 24
 
 

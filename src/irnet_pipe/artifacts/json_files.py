@@ -9,7 +9,7 @@ from typing import Any
 
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.io import atomic_path
-from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
+from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, JSON_KEYS, KIND_OF_STAGE, KIND_VERSIONS
 from irnet_pipe.errors import ArtifactError, is_machine_fault
 from irnet_pipe.recipes import Record
 
@@ -52,17 +52,28 @@ def read_json(path: Path, *, kind: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         if is_machine_fault(error):
             raise
-        raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
+        raise _damaged(path, error) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ArtifactError(
             f"{path}: no artifact, expected format {FORMAT!r}; delete it and run snakemake again"
         )
-    if content["kind"] != kind:
-        raise ArtifactError(f"{path}: holds kind {content['kind']!r}, expected {kind!r}; give another file")
+    if content.get("kind") != kind:
+        raise ArtifactError(
+            f"{path}: holds kind {content.get('kind')!r}, expected {kind!r}; give another file"
+        )
     for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
+        if not isinstance(content.get(key), int):
+            raise _damaged(path, f"{key} is {content.get(key)!r}")
         if content[key] > newest:
             raise ArtifactError(
                 f"{path}: {key} {content[key]} is newer than {newest}, the newest that irnet_pipe {__version__} "
                 "reads; update irnet_pipe, or delete the file and run snakemake again"
             )
+    for key in JSON_KEYS[kind]:
+        if key not in content:
+            raise _damaged(path, f"has no {key!r}")
     return content
+
+
+def _damaged(path: Path, what: object) -> ArtifactError:
+    return ArtifactError(f"{path}: damaged ({what}); delete it and run snakemake again")

@@ -27,3 +27,9 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "calibrate_displacement": "calibration",
     "evaluate_masks": "scores",
 }
+
+JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "calibration": ("mean_displacement", "pixels"),
+    "scores": ("images", "images_with_predicted_classes", "cam", "variants"),
+}
+"""Kinds of JSON artifacts and the keys that each has beside the header."""
