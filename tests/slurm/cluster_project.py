@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from one_node import wait_until
+from one_node import TIED, wait_until
 from tiny_project import ROOT, Project
 
-TIMEOUT = 900
+TIMEOUT = 1800
 """Seconds; longer than any run that does not hang."""
 
 
@@ -26,8 +26,11 @@ class ClusterProject(Project):
         # a profile's --config is replaced as a whole: workers would be started for nothing
         machine = ["--profile", str(ROOT / "profiles" / "slurm"), "--config", 'runtime={"workers": 0}']
         machine += ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"]
+        machine += ["--slurm-status-command", "squeue"]  # sacct wants accounting, which is not set up
+        command = self.command(*machine, *arguments)
+        command["args"] = [*TIED, *command["args"]]
         with self.log.open("ab") as log:
-            self.run = subprocess.Popen(**self.command(*machine, *arguments), stdout=log, stderr=log)
+            self.run = subprocess.Popen(**command, stdout=log, stderr=log)
 
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something has happened while snakemake runs."""

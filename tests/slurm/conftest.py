@@ -51,10 +51,11 @@ def slurm(daemons) -> Iterator[OneNode]:
 
 @pytest.fixture
 def project(slurm, tmp_path, photo_set, tiny) -> Iterator[ClusterProject]:
-    """Two shards of the training images, two of the others, one variant."""
+    """One shard of the training images, one of the others; one variant."""
     folder = tmp_path / "project"
     folder.mkdir()
     tiny["export"]["variants"] = ["full"]
+    tiny["shards"]["n"] = 1
     project = ClusterProject(folder, photo_set, tiny)
     yield project
     project.kill()
@@ -64,5 +65,4 @@ def project(slurm, tmp_path, photo_set, tiny) -> Iterator[ClusterProject]:
 def long_training(project) -> ClusterProject:
     """A training whose epochs are many and short; each leaves a checkpoint."""
     project.values["cam"]["train"]["epochs"] = 30
-    project.values["shards"]["n"] = 1
     return project

@@ -16,11 +16,13 @@ from pathlib import Path
 
 CONFIG = Path("/etc/slurm")
 MARK = "# written by the tests of irnet_pipe; removed when they end\n"
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
+PROGRAMS = ("setpriv", "munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
+TIED = ("setpriv", "--pdeathsig", "TERM")
+"""Before a command: it is ended when the tests are killed, which then cannot clean up."""
 PARTITION = "main"
 CPUS = 8
 """What the node claims to have, whatever the machine has: the jobs of the profile must fit."""
-PATIENCE = 180
+PATIENCE = 600
 """Seconds; longer than anything takes that does not hang."""
 
 
@@ -152,7 +154,7 @@ class OneNode:
 
     def _run(self, name: str, *words: str) -> None:
         with (self.folder / f"{name}.out").open("ab") as log:
-            self._daemons[name] = subprocess.Popen([_program(name), *words], stdout=log, stderr=log)
+            self._daemons[name] = subprocess.Popen([*TIED, name, *words], stdout=log, stderr=log)
 
     def _slurm_conf(self) -> str:
         values = {
@@ -182,9 +184,3 @@ class OneNode:
         node = f"NodeName=localhost NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory=64000 Gres=gpu:1 State=UNKNOWN"
         partition = f"PartitionName={PARTITION} Nodes=localhost Default=YES MaxTime=INFINITE State=UP"
         return MARK + "".join(f"{key}={value}\n" for key, value in values.items()) + f"{node}\n{partition}\n"
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    assert path, name
-    return path

@@ -15,6 +15,7 @@ def test_queued_jobs_finish_as_planned_with_the_bytes_of_a_local_run(
     (tmp_path / "local").mkdir()
     local = Project(tmp_path / "local", photo_set, make_tiny_values(photo_set, tmp_path))
     local.values["export"]["variants"] = ["full"]
+    local.values["shards"]["n"] = 1
     local.run()
 
     slurm.hold()
@@ -37,7 +38,7 @@ def test_queued_jobs_finish_as_planned_with_the_bytes_of_a_local_run(
     assert [path for path in found if found[path] != expected[path]] == []
     assert project.published() == local.published()
     sharded, single = 6, 5
-    assert len(project.job_ids) == sharded + single, "all four shards of a stage are one job"
+    assert len(project.job_ids) == sharded + single, "both shards of a stage are one job"
 
 
 def test_a_trainer_goes_on_after_its_time_limit(slurm, long_training):
@@ -66,11 +67,12 @@ def test_slurmd_killed_and_started_again(slurm, long_training):
 def test_snakemake_killed_and_started_again(slurm, long_training):
     """The job of the first run goes on; its twin waits for the lock of their work folder."""
     project = long_training
-    project.submit("--until", "train_cam")
+    arguments = ("--until", "train_cam", "--set-resources", "train_cam:gpu=0")  # the node has one GPU
+    project.submit(*arguments)
     project.wait_for(lambda: project.checkpoints("train_cam"), "a checkpoint")
     project.kill()
     assert project.snakemake("--unlock").returncode == 0
-    project.submit("--until", "train_cam")
+    project.submit(*arguments)
     (log,) = (project.folder / "results" / "logs" / "train_cam").glob("*.log")
     waiting = b"another process works on this artifact; waiting until it ends"
     project.wait_for(lambda: waiting in log.read_bytes(), "the twin waits")

@@ -19,6 +19,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TOP = {
+    "Containerfile",
     "Makefile",
     "Snakefile",
     "pyproject.toml",
