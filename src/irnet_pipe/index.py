@@ -67,7 +67,12 @@ class Index:
     files: dict[str, OutsideFile]
 
 
-def build_index(config: Config, *, results: Path) -> Index:
+def stat_cache(results: Path) -> StatCache:
+    """What was learnt about files by the runs of a results folder."""
+    return StatCache(results / INDEX / CACHE_NAME)
+
+
+def build_index(config: Config, *, results: Path, cache: StatCache | None = None) -> Index:
     """Index the data set that a config names.
 
     dataset.root and weights are relative to the current folder; list files are looked for below root, then
@@ -77,13 +82,14 @@ def build_index(config: Config, *, results: Path) -> Index:
     Args:
         config: of the run.
         results: folder of the artifacts.
+        cache: what was learnt about files, where several configs share it; read from `results` by default.
 
     Raises:
         InputError: every problem found.
     """
     root = _root(config)
     layout = locate(config.dataset, root)
-    cache = StatCache(results / INDEX / CACHE_NAME)
+    cache = cache or stat_cache(results)
     try:
         truth = root / (config.dataset.ground_truth or "")
         skip = [results, Path(config.runtime.outputs), *(truth / name for name in VOC_FOLDERS.values())]

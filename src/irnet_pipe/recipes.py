@@ -16,6 +16,9 @@ from irnet_pipe.errors import InputError
 
 RECIPES = "recipes"
 INDEX = "index"
+WORK = "work"
+LOGS = "logs"
+BENCHMARKS = "benchmarks"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
-from irnet_pipe.errors import ArtifactError
+from irnet_pipe.errors import ArtifactError, NewerArtifactError
 from irnet_pipe.recipes import Record
 
 
@@ -59,7 +59,7 @@ def read_json(path: Path, *, kind: str) -> dict[str, Any]:
         raise ArtifactError(f"{path}: holds kind {content['kind']!r}, expected {kind!r}; give another file")
     for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
         if content[key] > newest:
-            raise ArtifactError(
+            raise NewerArtifactError(
                 f"{path}: {key} {content[key]} is newer than {newest}, the newest that irnet_pipe {__version__} "
                 "reads; update irnet_pipe, or delete the file and run snakemake again"
             )
