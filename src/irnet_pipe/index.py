@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.config import Config
-from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, write_once
+from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, sort_entries, write_once
 from irnet_pipe.data.image_sets import read_image_set
 from irnet_pipe.data.labels import Labels, locate, read_labels
 from irnet_pipe.data.labels.classes import check_case, check_known, check_trained, order_classes
@@ -142,8 +142,8 @@ class _Builder:
         entries = {
             image_id: self.entry(image_id, fact, names[image_id], ids) for image_id, fact in facts.items()
         }
-        train = sorted(entries[image_id] for image_id in lists.train if image_id in entries)
-        label = sorted(entries[image_id] for image_id in lists.label if image_id in entries)
+        train = sort_entries(entries[image_id] for image_id in lists.train if image_id in entries)
+        label = sort_entries(entries[image_id] for image_id in lists.label if image_id in entries)
         truth = self.truth(lists, facts)
         files = self.files()
         self.problems.check()

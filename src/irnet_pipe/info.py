@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from irnet_pipe.artifact_files import artifact_file, size_text
+from irnet_pipe.artifact_files import artifact_file, shards_of, size_text
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.data.image_list import read_list
 from irnet_pipe.differences import (
@@ -90,6 +89,9 @@ def _recipe(results: Path, record: Record) -> Iterator[str]:
     yield from _table({"stage": record.stage, "recipe": record.recipe, "label": record.label})
     yield "depends on"
     yield from _table(settings(record))
+    if record.files:
+        yield "files from outside"
+        yield from _table(record.files)
     if record.parents:
         yield "parents"
         yield from _table({parent.path: _size(results / parent.path) for parent in record.parents})
@@ -153,13 +155,13 @@ class _Comparison:
     Attributes:
         old: results folder of the one.
         new: that of the other.
-        found: stage → difference → number of artifacts.
+        found: stage → difference → recipes of the artifacts that have it.
         seen: pairs of recipes that were compared.
     """
 
     old: Path
     new: Path
-    found: dict[str, Counter[str]] = field(default_factory=dict)
+    found: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
     def visit(self, old: Record, new: Record) -> None:
@@ -168,21 +170,30 @@ class _Comparison:
             return
         self.seen.add((old.recipe, new.recipe))
         for difference in differences(old, new):
-            self.note(new.stage, self.text(difference, old, new))
+            self.note(new, self.text(difference, old, new))
         before, after = self.parents(self.old, old), self.parents(self.new, new)
-        for key in before | after:
-            if key not in before or key not in after:
-                self.note(key[0], f"of the {'second' if key in after else 'first'} alone")
-                continue
-            one, other = before[key], after[key]
-            if isinstance(one, Record) and isinstance(other, Record):
-                self.visit(one, other)
-            elif one.recipe != other.recipe:
-                self.note(key[0], "differs, but a record is missing")
+        shards = [
+            ", ".join(sorted(set(filter(None, (shards_of(unit) for _, unit, _ in keys)))))
+            for keys in (before, after)
+        ]
+        for key, above in (before | after).items():
+            if key in before and key in after:
+                self.visit_parents(before[key], after[key])
+            elif all(shards) and shards[0] != shards[1]:
+                self.note(above, f"shards.n {shards[0]} → {shards[1]}")
+            else:
+                self.note(above, f"of the {'second' if key in after else 'first'} alone")
 
-    def note(self, stage: str, text: str) -> None:
-        """Count a difference."""
-        self.found.setdefault(stage, Counter())[text] += 1
+    def visit_parents(self, old: Record | Parent, new: Record | Parent) -> None:
+        """Compare a pair of parents, as far as their records are there."""
+        if isinstance(old, Record) and isinstance(new, Record):
+            self.visit(old, new)
+        elif old.recipe != new.recipe:
+            self.note(new, "differs, but a record is missing")
+
+    def note(self, artifact: Record | Parent, text: str) -> None:
+        """Remember a difference."""
+        self.found.setdefault(artifact.stage, {}).setdefault(text, set()).add(artifact.recipe)
 
     def text(self, difference: Difference, old: Record, new: Record) -> str:
         """A difference; of image lists, what became of the images."""
@@ -210,5 +221,5 @@ class _Comparison:
     def lines(self) -> Iterator[str]:
         """Stage by stage in the order of the pipeline."""
         for stage in STAGES:
-            for text, count in self.found.get(stage, Counter()).items():
-                yield f"{stage}: {text}" + (f" ({count} artifacts)" if count > 1 else "")
+            for text, recipes in self.found.get(stage, {}).items():
+                yield f"{stage}: {text}" + (f" ({len(recipes)} artifacts)" if len(recipes) > 1 else "")

@@ -16,7 +16,14 @@ from functools import cached_property
 from typing import Any
 
 from irnet_pipe.config import Config, config_value
-from irnet_pipe.data.image_list import LIST_NAME, ImageEntry, canonical_json, digest_text, list_digest
+from irnet_pipe.data.image_list import (
+    LIST_NAME,
+    ImageEntry,
+    canonical_json,
+    digest_text,
+    list_digest,
+    sort_entries,
+)
 from irnet_pipe.index import Index
 from irnet_pipe.recipes import INDEX, Parent, Record
 
@@ -170,7 +177,7 @@ def _cut(entries: Iterable[ImageEntry], kind: str, n: int) -> list[Unit]:
     shards: dict[int, list[ImageEntry]] = defaultdict(list)
     for entry in entries:
         shards[shard_of(entry.image_id, n)].append(entry)
-    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sorted(shards[i]))) for i in sorted(shards)]
+    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sort_entries(shards[i]))) for i in sorted(shards)]
 
 
 def _units(config: Config, index: Index) -> tuple[list[Unit], list[Unit]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from irnet_pipe.artifact_files import artifact_files
+from irnet_pipe.artifact_files import artifact_files, shards_of
 from irnet_pipe.data.image_list import ImageEntry, list_digest, read_list
 from irnet_pipe.differences import (
     LIST,
@@ -158,7 +158,7 @@ class Folder:
         return self._recipes[stage]
 
     def like(self, artifact: Artifact) -> list[str]:
-        """Other recipes of an artifact's stage and unit that are there."""
+        """Recipes of an artifact's stage and unit that are there; of a publication, those of its markers."""
         if artifact.stage == "publish":
             markers = sorted(self.published(artifact).glob("recipe-*.json"))
             return [path.stem.removeprefix("recipe-") for path in markers]
@@ -185,9 +185,10 @@ class _Explainer:
         """The shortest explanation for one artifact."""
         new = artifact.record
         benchmark = self.run.results / BENCHMARKS / artifact.stage / f"{artifact.unit}.{artifact.recipe}.tsv"
-        if artifact.recipe in self.made or benchmark.exists():
+        there = self.folder.like(artifact)
+        if artifact.recipe in self.made or artifact.recipe in there or benchmark.exists():
             return Reason("lost")
-        candidates = [self.record(recipe) for recipe in self.folder.like(artifact)]
+        candidates = [self.record(recipe) for recipe in there]
         like = [old for old in candidates if old and old.spec.get("variant") == new.spec.get("variant")]
         if not like:
             return self.without_like(artifact)
@@ -200,12 +201,11 @@ class _Explainer:
 
     def without_like(self, artifact: Artifact) -> Reason:
         """There is none of the unit: other shards may be there."""
-        n = artifact.unit.rpartition("-of-")[2]
-        others = {unit.rpartition("-of-")[2] for unit in self.folder.of_stage(artifact.stage)} - {"all"}
-        if n == "all" or not others or n in others:
+        n = shards_of(artifact.unit)
+        others = set(filter(None, map(shards_of, self.folder.of_stage(artifact.stage))))
+        if n is None or n in others or not others:
             return Reason("new")
-        nearest = min(others, key=lambda other: abs(int(other) - int(n)))
-        return Reason("changed", differences=(Difference("shards.n", int(nearest), int(n)),))
+        return Reason("changed", differences=(Difference("shards.n", int(min(others)), int(n)),))
 
     def record(self, recipe: str) -> Record | None:
         """Record of a recipe; None where it is gone."""

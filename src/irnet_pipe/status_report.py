@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from irnet_pipe.differences import LIST, ListChange
 from irnet_pipe.plan import Artifact
 from irnet_pipe.status import Reason, StageStatus, Status
+
+MOST_PARENTS = 3
 
 
 def lines(status: Status) -> Iterator[str]:
@@ -56,13 +57,15 @@ def _text(reason: Reason) -> str:
         if reason.images is None and len(told) < len(reason.differences):
             told.append("images: another list")
         return ", ".join(told)
-    words = {"lost": "lost", "new": "never made", "parents": f"parents: {', '.join(reason.parents)}"}
+    more = ", …" if len(reason.parents) > MOST_PARENTS else ""
+    parents = f"parents: {', '.join(reason.parents[:MOST_PARENTS])}{more}"
+    words = {"lost": "lost", "new": "never made", "parents": parents}
     return words[reason.kind]
 
 
 def _units(artifacts: list[Artifact]) -> str:
-    units = Counter(artifact.unit for artifact in artifacts)
-    return next(iter(units)) if len(units) == 1 else f"{len(artifacts)} artifacts"
+    units = {artifact.unit for artifact in artifacts}
+    return units.pop() if len(units) == 1 and units != {"all"} else f"{len(artifacts)} artifacts"
 
 
 def as_json(status: Status) -> dict[str, Any]:

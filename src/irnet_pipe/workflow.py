@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +40,19 @@ def plan_for(config: Config, *, cache: StatCache | None = None) -> PlannedRun:
     Raises:
         InputError: every problem of the data set at once.
     """
-    index = build_index(config, results=Path(config.runtime.results), cache=cache)
-    return PlannedRun(config, index, make_plan(config, index))
+    with _uncollected():
+        index = build_index(config, results=Path(config.runtime.results), cache=cache)
+        return PlannedRun(config, index, make_plan(config, index))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which goes through all entries of a large index again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def prepare(config: Config) -> PlannedRun:

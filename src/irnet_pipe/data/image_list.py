@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,22 @@ def digest_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def sort_entries(entries: Iterable[ImageEntry]) -> list[ImageEntry]:
+    """Entries by image_id, which is unique; comparing whole entries takes longer."""
+    return sorted(entries, key=attrgetter("image_id"))
+
+
 def list_digest(entries: Iterable[ImageEntry]) -> str:
     """Digest of a list; neither order of the input nor times enter it."""
-    return digest_text(canonical_json([entry.plain for entry in sorted(entries)]))
+    return digest_text(canonical_json([entry.plain for entry in sort_entries(entries)]))
 
 
 def write_list(index_folder: Path, entries: Sequence[ImageEntry]) -> str:
     """Write a list once below `index_folder` (results/index); returns its digest."""
     digest = list_digest(entries)
-    write_once(index_folder / digest / LIST_NAME, {"images": [entry.plain for entry in sorted(entries)]})
+    write_once(
+        index_folder / digest / LIST_NAME, {"images": [entry.plain for entry in sort_entries(entries)]}
+    )
     return digest
 
 
