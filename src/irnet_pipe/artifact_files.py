@@ -47,9 +47,9 @@ def artifact_files(results: Path, stage: str) -> list[ArtifactFile]:
     return [file for file in found if file is not None]
 
 
-def shards_of(unit: str) -> str | None:
+def shards_of(unit: str) -> int | None:
     """Number of shards that a unit such as `train-03-of-08` is one of; None for `all`."""
-    return unit.rpartition("-of-")[2] if "-of-" in unit else None
+    return int(unit.rpartition("-of-")[2]) if "-of-" in unit else None
 
 
 def own_files(folder: Path) -> Iterator[Path]:

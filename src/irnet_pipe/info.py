@@ -172,15 +172,12 @@ class _Comparison:
         for difference in differences(old, new):
             self.note(new, self.text(difference, old, new))
         before, after = self.parents(self.old, old), self.parents(self.new, new)
-        shards = [
-            ", ".join(sorted(set(filter(None, (shards_of(unit) for _, unit, _ in keys)))))
-            for keys in (before, after)
-        ]
+        shards = [{n for _, unit, _ in keys if (n := shards_of(unit))} for keys in (before, after)]
         for key, above in (before | after).items():
             if key in before and key in after:
                 self.visit_parents(before[key], after[key])
             elif all(shards) and shards[0] != shards[1]:
-                self.note(above, f"shards.n {shards[0]} → {shards[1]}")
+                self.note(above, str(Difference("shards.n", min(shards[0]), min(shards[1]))))
             else:
                 self.note(above, f"of the {'second' if key in after else 'first'} alone")
 

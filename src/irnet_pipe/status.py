@@ -205,7 +205,7 @@ class _Explainer:
         others = set(filter(None, map(shards_of, self.folder.of_stage(artifact.stage))))
         if n is None or n in others or not others:
             return Reason("new")
-        return Reason("changed", differences=(Difference("shards.n", int(min(others)), int(n)),))
+        return Reason("changed", differences=(Difference("shards.n", min(others), n),))
 
     def record(self, recipe: str) -> Record | None:
         """Record of a recipe; None where it is gone."""
