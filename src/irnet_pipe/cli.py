@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__
+from irnet_pipe import __version__, cli_results
 from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted, machine_faults_told
 
 STAGE_VERBS = {
@@ -31,12 +31,15 @@ DEVICE_STAGES = ("train_cam", "infer_cam", "train_irnet", "infer_irnet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code: 0, 2 for bad input, 75 for a trainer told to stop."""
+    """Run a verb; returns the exit code.
+
+    0; 1 where `status` finds a run unfinished, or `gc` damage; 2 for bad input; 75 for a trainer told to stop.
+    """
     options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], None] = options.run
+    run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         with machine_faults_told():
-            run(options)
+            return run(options) or 0
     except InputError as error:
         for problem in error.problems:
             _print_error(f"error: {problem}")
@@ -44,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         _print_error(f"stopped: {error}")
         return EXIT_INTERRUPTED
-    return 0
 
 
 def _print_error(text: str) -> None:
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, nargs="+", required=True, help="YAML files; later ones override"
         )
         verb.set_defaults(run=run)
+    cli_results.add_verbs(verbs)
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
     _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))
@@ -125,8 +128,7 @@ def _index_dataset(options: argparse.Namespace) -> None:
     from irnet_pipe.config import load_config
     from irnet_pipe.workflow import prepare
 
-    prepared = prepare(load_config(*options.config))
-    index = prepared.index
+    index = prepare(load_config(*options.config)).index
     _print(
         f"{len(index.train)} training images, {len(index.label)} to be labelled, {len(index.classes)} classes"
     )

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 EXIT_INPUT = 2
 """Exit code for bad input."""
 
+EXIT_UNFINISHED = 1
+"""Exit code of what looks at results, where they are not all there and whole."""
+
 EXIT_INTERRUPTED = 75
 """Exit code of a trainer that was told to stop and saved its state (sysexits: temporary failure)."""
 
@@ -44,6 +47,10 @@ class InputError(Exception):
 
 class ArtifactError(InputError):
     """An artifact that cannot be used: damaged, of another kind, or of a newer version."""
+
+
+class NewerArtifactError(ArtifactError):
+    """An artifact that is whole, but of a version that only a newer irnet_pipe reads."""
 
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from irnet_pipe.recipes import Record
+from irnet_pipe.recipes import LOGS, Record
 from irnet_pipe.runtime.attempts import read_attempts
 
-LOGS = "logs"
 JOBS = 10
 """Told at most."""
 LINES = 5

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.config import Config
-from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, write_once
+from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, sort_entries, write_once
 from irnet_pipe.data.image_sets import read_image_set
 from irnet_pipe.data.labels import Labels, locate, read_labels
 from irnet_pipe.data.labels.classes import check_case, check_known, check_trained, order_classes
@@ -48,9 +48,9 @@ class Truth:
     image_ids: frozenset[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Index:
-    """What the user's files hold; the same only as itself.
+    """What the user's files hold.
 
     Attributes:
         classes: class names in the order of class_id.
@@ -67,7 +67,12 @@ class Index:
     files: dict[str, OutsideFile]
 
 
-def build_index(config: Config, *, results: Path) -> Index:
+def stat_cache(results: Path) -> StatCache:
+    """What was learnt about files by the runs of a results folder."""
+    return StatCache(results / INDEX / CACHE_NAME)
+
+
+def build_index(config: Config, *, results: Path, cache: StatCache | None = None) -> Index:
     """Index the data set that a config names.
 
     dataset.root and weights are relative to the current folder; list files are looked for below root, then
@@ -77,13 +82,14 @@ def build_index(config: Config, *, results: Path) -> Index:
     Args:
         config: of the run.
         results: folder of the artifacts.
+        cache: what was learnt about files, where several configs share it; read from `results` by default.
 
     Raises:
         InputError: every problem found.
     """
     root = _root(config)
     layout = locate(config.dataset, root)
-    cache = StatCache(results / INDEX / CACHE_NAME)
+    cache = cache or stat_cache(results)
     try:
         truth = root / (config.dataset.ground_truth or "")
         skip = [results, Path(config.runtime.outputs), *(truth / name for name in VOC_FOLDERS.values())]
@@ -136,8 +142,8 @@ class _Builder:
         entries = {
             image_id: self.entry(image_id, fact, names[image_id], ids) for image_id, fact in facts.items()
         }
-        train = sorted(entries[image_id] for image_id in lists.train if image_id in entries)
-        label = sorted(entries[image_id] for image_id in lists.label if image_id in entries)
+        train = sort_entries(entries[image_id] for image_id in lists.train if image_id in entries)
+        label = sort_entries(entries[image_id] for image_id in lists.label if image_id in entries)
         truth = self.truth(lists, facts)
         files = self.files()
         self.problems.check()

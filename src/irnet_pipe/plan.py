@@ -10,13 +10,20 @@ from __future__ import annotations
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from irnet_pipe.config import Config, config_value, setting_name
-from irnet_pipe.data.image_list import LIST_NAME, ImageEntry, canonical_json, digest_text, list_digest
+from irnet_pipe.data.image_list import (
+    LIST_NAME,
+    ImageEntry,
+    canonical_json,
+    digest_text,
+    list_digest,
+    sort_entries,
+)
 from irnet_pipe.index import Index
 from irnet_pipe.recipes import INDEX, Parent, Record
 
@@ -50,12 +57,12 @@ STAGES: dict[str, Stage] = {
         "pth",
     ),
     "infer_irnet": Stage(2, ("irnet.infer", "dataset.working_long_side")),
-    "calibrate_displacement": Stage(1, (), "json"),
+    "calibrate_displacement": Stage(2, (), "json"),
     "refine_displacement": Stage(1, ("displacement",)),
     "propagate": Stage(1, ("random_walk",)),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "gather_masks": Stage(1, (), "tar"),
-    "evaluate_masks": Stage(1, ("evaluation",), "json"),
+    "evaluate_masks": Stage(2, ("evaluation",), "json"),
     "report": Stage(2, (), "html"),
     "publish": Stage(2, (), "json"),
 }
@@ -170,11 +177,10 @@ def join_plans(plans: Iterable[Plan]) -> Plan:
     return Plan(tuple(artifacts.values()))
 
 
-def image_lists(config: Config, index: Index) -> Iterator[tuple[ImageEntry, ...]]:
-    """Every image list that a plan refers to, to be written before it is used."""
-    train, labelled = _units(index, config.shards.n)
-    for unit in (*train, *labelled):
-        yield unit.entries
+def image_lists(config: Config, index: Index) -> dict[str, tuple[ImageEntry, ...]]:
+    """Every image list that a plan refers to, by its digest; to be written before it is used."""
+    train, labelled = _units(index.train, index.label, config.shards.n)
+    return {unit.digest: unit.entries for unit in (*train, *labelled)}
 
 
 def shard_of(image_id: str, n: int) -> int:
@@ -186,21 +192,22 @@ def _cut(entries: Iterable[ImageEntry], kind: str, n: int) -> list[Unit]:
     shards: dict[int, list[ImageEntry]] = defaultdict(list)
     for entry in entries:
         shards[shard_of(entry.image_id, n)].append(entry)
-    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sorted(shards[i]))) for i in sorted(shards)]
+    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sort_entries(shards[i]))) for i in sorted(shards)]
 
 
 @lru_cache(maxsize=4)  # the settings of a sweep share theirs
-def _units(index: Index, n: int) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
+def _units(
+    train: tuple[ImageEntry, ...], label: tuple[ImageEntry, ...], n: int
+) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
     """Shards of the training images, and of the images to be labelled.
 
     An image in both lists is a training image: labelling works on its training shard, cut down to what is labelled.
     """
-    training = {entry.image_id for entry in index.train}
-    labelled = {entry.image_id for entry in index.label}
-    train = _cut(index.train, "train", n)
-    both = _cut((entry for entry in index.train if entry.image_id in labelled), "train", n)
-    rest = _cut((entry for entry in index.label if entry.image_id not in training), "label", n)
-    return tuple(train), (*both, *rest)
+    training = {entry.image_id for entry in train}
+    labelled = {entry.image_id for entry in label}
+    both = _cut((entry for entry in train if entry.image_id in labelled), "train", n)
+    rest = _cut((entry for entry in label if entry.image_id not in training), "label", n)
+    return tuple(_cut(train, "train", n)), (*both, *rest)
 
 
 class _Planner:
@@ -209,7 +216,7 @@ class _Planner:
     def __init__(self, config: Config, index: Index) -> None:
         self.config = config
         self.index = index
-        self.train, self.labelled = _units(index, config.shards.n)
+        self.train, self.labelled = _units(index.train, index.label, config.shards.n)
         self.artifacts: dict[str, Artifact] = {}
         self.setting = setting_name(config)
         self.readers = {key: readers(key) for key in config.sweep if key != "seed"}

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
+from irnet_pipe.artifacts.tar_files import open_tar
 from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError, machine_faults_told
 from irnet_pipe.evaluation.tables import scores_csv, summary_text
 from irnet_pipe.recipes import Parent, Record, ancestors, read_record
@@ -69,11 +70,8 @@ def _variant(results: Path, parent: Parent) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter=_as_of_now)
-    except tarfile.TarError as error:
-        raise ArtifactError(f"{archive}: damaged ({error}); delete it and run snakemake again") from None
+    with open_tar(archive) as tar:
+        tar.extractall(folder, filter=_as_of_now)
 
 
 def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:

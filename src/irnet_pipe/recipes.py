@@ -16,6 +16,11 @@ from irnet_pipe.errors import InputError
 
 RECIPES = "recipes"
 INDEX = "index"
+WORK = "work"
+LOGS = "logs"
+BENCHMARKS = "benchmarks"
+EVENTS = "events"
+FACTS = "facts"
 
 
 @dataclass(frozen=True)

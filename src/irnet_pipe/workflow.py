@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from irnet_pipe.config import Config, settings_of
-from irnet_pipe.data.image_list import write_list
+from irnet_pipe.data.image_list import ImageEntry, write_list
+from irnet_pipe.data.scan import StatCache
 from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.plan import Plan, image_lists, join_plans, make_plan
@@ -16,43 +19,91 @@ from irnet_pipe.recipes import INDEX, write_record
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A run that can start: everything that its jobs read is on disk.
+class PlannedRun:
+    """A config, the data that it names, and what is to be made of them.
 
     Attributes:
-        index: of the first setting.
+        config: as given.
+        settings: those that it stands for, each with the index of its data set.
         plan: of all settings.
     """
 
-    index: Index
+    config: Config
+    settings: tuple[tuple[Config, Index], ...]
     plan: Plan
+
+    @property
+    def results(self) -> Path:
+        """Folder of the artifacts."""
+        return Path(self.config.runtime.results)
+
+    @property
+    def index(self) -> Index:
+        """Of the first setting."""
+        return self.settings[0][1]
+
+    @property
+    def image_lists(self) -> dict[str, tuple[ImageEntry, ...]]:
+        """Every image list that the plan refers to, by its digest."""
+        return {
+            digest: entries
+            for setting, index in self.settings
+            for digest, entries in image_lists(setting, index).items()
+        }
+
+    @property
+    def truths(self) -> set[str]:
+        """Digests of the lists of ground truth."""
+        return {index.truth.digest for _, index in self.settings if index.truth is not None}
 
 
 @machine_faults_told()
-def prepare(config: Config) -> Prepared:
-    """Index the data set, plan every setting, write image lists and records.
+def plan_for(config: Config, *, cache: StatCache | None = None) -> PlannedRun:
+    """Index the data set and plan every setting; writes no more than the index does.
+
+    Args:
+        config: of the run.
+        cache: see `build_index`.
 
     Raises:
         InputError: every problem of the data set at once, or a fault of the machine such as a full disk.
     """
-    results = Path(config.runtime.results)
-    planned = list(_indexed(settings_of(config), results))
-    plan = join_plans(make_plan(setting, index) for setting, index in planned)
-    cuts = {(index, setting.shards.n): (setting, index) for setting, index in planned}
-    for setting, index in cuts.values():
-        for entries in image_lists(setting, index):
-            write_list(results / INDEX, entries)
-    for artifact in plan.artifacts:
-        write_record(results, artifact.record)
-    return Prepared(planned[0][1], plan)
+    with _uncollected():
+        settings = tuple(_indexed(settings_of(config), cache))
+        return PlannedRun(config, settings, join_plans(make_plan(*setting) for setting in settings))
 
 
-def _indexed(settings: Iterable[Config], results: Path) -> Iterator[tuple[Config, Index]]:
+@machine_faults_told()
+def prepare(config: Config) -> PlannedRun:
+    """Plan a run and write image lists and records: everything that its jobs read is then on disk.
+
+    Raises:
+        InputError: see `plan_for`.
+    """
+    run = plan_for(config)
+    for entries in run.image_lists.values():
+        write_list(run.results / INDEX, entries)
+    for artifact in run.plan.artifacts:
+        write_record(run.results, artifact.record)
+    return run
+
+
+def _indexed(settings: Iterable[Config], cache: StatCache | None) -> Iterator[tuple[Config, Index]]:
     """Each setting with its index; settings that differ in later stages share one."""
     indexes: dict[Any, Index] = {}
     for setting in settings:
         weights = [(section.weights, section.trained) for section in (setting.cam, setting.irnet)]
         key = (setting.dataset, *weights)
         if key not in indexes:
-            indexes[key] = build_index(setting, results=results)
+            indexes[key] = build_index(setting, results=Path(setting.runtime.results), cache=cache)
         yield setting, indexes[key]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which goes through all entries of a large index again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

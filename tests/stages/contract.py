@@ -44,7 +44,7 @@ def truncated(path: Path) -> str:
 
 
 def flipped(path: Path) -> str:
-    """One bit in each array of an HDF5 file, and in the largest tensor of a weights file."""
+    """One bit in each array of an HDF5 file, in the largest tensor of a weights file, in the last digit of JSON."""
     content = bytearray(path.read_bytes())
     for place in array_places(path):
         content[place] ^= 1
@@ -53,7 +53,7 @@ def flipped(path: Path) -> str:
 
 
 def array_places(path: Path) -> list[int]:
-    """A byte in the middle of the first chunk of each array, or of the largest member of a weights file."""
+    """A byte in each array of HDF5, in the largest member of a weights file, or in the last number of JSON."""
     places: list[int] = []
     if path.suffix == ".h5":
 
@@ -68,6 +68,8 @@ def array_places(path: Path) -> list[int]:
         with zipfile.ZipFile(path) as archive:
             largest = max(archive.infolist(), key=lambda member: member.file_size)
         places.append(largest.header_offset + largest.file_size // 2)
+    else:
+        places.append([match.start() for match in re.finditer(rb"[0-9]", path.read_bytes())][-1])
     return places
 
 

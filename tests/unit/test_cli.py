@@ -22,7 +22,10 @@ from irnet_pipe.runtime.events import read_events
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.workflow import prepare
 
-LIGHT = ("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli", "failures")
+LIGHT = (
+    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli", "cli_results"),
+    *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
+)
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
 
 
@@ -53,12 +56,13 @@ def test_stages_run_without_snakemake_and_pydantic():
     assert imported_by(code, "snakemake", "pydantic", "irnet_pipe.config", "irnet_pipe.plan") == []
 
 
-def test_preparing_a_run_is_light(tiny, tmp_path):
+@pytest.mark.parametrize("verb", ["index_dataset", "status", "gc"])
+def test_preparing_a_run_is_light(verb, tiny, tmp_path):
     """All of the main process's work on a data set that it has seen before."""
     prepare(parse_config(tiny))
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny), encoding="utf-8")
-    run = f"cli.main(['index_dataset', '--config', {str(path)!r}])"
+    run = f"cli.main([{verb!r}, '--config', {str(path)!r}])"
     code = f"import contextlib, io\nfrom irnet_pipe import cli\nwith contextlib.redirect_stdout(io.StringIO()):\n {run}"
     assert imported_by(code, *HEAVY) == []
 
@@ -68,7 +72,8 @@ def test_every_stage_has_a_verb_of_its_name():
 
 
 @pytest.mark.parametrize(
-    "verb", [*cli.STAGE_VERBS, "index_dataset", "validate", "import-weights", "download"]
+    "verb",
+    [*cli.STAGE_VERBS, *("index_dataset", "validate", "status", "info", "gc", "import-weights", "download")],
 )
 def test_help(verb, capsys):
     with pytest.raises(SystemExit) as caught:

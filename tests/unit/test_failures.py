@@ -59,7 +59,9 @@ def test_killed_job_has_a_remedy(tmp_path):
     lines = told(tmp_path, record())
     assert lines[0].startswith("job 0: killed; end of ")
     assert "cannot be read (No such file or directory)" in lines[1]
-    assert "run again, where memory is short with fewer --cores" in lines[-1]
+    assert (
+        "most likely because memory ran out" in lines[-1] and "set-resources: infer_cam: mem_mb" in lines[-1]
+    )
 
 
 def test_what_is_no_failure_of_this_run(tmp_path):

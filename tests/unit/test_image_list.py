@@ -31,6 +31,11 @@ JSON = st.recursive(
 )
 
 
+def test_plain_values_are_all_fields():
+    for entry in ENTRIES:
+        assert list(entry.plain.items()) == list(dataclasses.asdict(entry).items())
+
+
 def test_round_trip_is_sorted(tmp_path):
     digest = write_list(tmp_path, ENTRIES)
     assert read_list(tmp_path / digest / "images.json") == sorted(ENTRIES, key=lambda entry: entry.image_id)

@@ -166,6 +166,17 @@ def test_missing_artifact_is_told_before_anything_is_removed(results):
     assert results.tree() == before
 
 
+def test_masks_cut_between_two_files_are_damaged(results):
+    """Python reads such a tar without complaint."""
+    parent = results.masks("full")
+    path = results.folder / parent.path
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"SegmentationClass/")])
+    with pytest.raises(ArtifactError, match=r"\.tar: damaged .*delete it and run snakemake again"):
+        publish(results.publication("one", parent), results.output)
+    assert not list(results.output.glob("recipe-*"))
+
+
 def test_damaged_masks(results):
     masks = results.masks("full")
     path = results.folder / masks.path

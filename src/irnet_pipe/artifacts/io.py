@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
 from irnet_pipe.data.image_list import canonical_json
-from irnet_pipe.errors import ArtifactError, is_machine_fault
+from irnet_pipe.errors import ArtifactError, NewerArtifactError, is_machine_fault
 from irnet_pipe.recipes import Record
 
 H5PY_ERRORS = (KeyError, OSError, RuntimeError, ValueError)
@@ -246,7 +246,7 @@ class ArtifactReader:
             )
         for key, newest in (("format-version", FORMAT_VERSION), ("kind-version", KIND_VERSIONS[kind])):
             if attributes[key] > newest:
-                raise ArtifactError(
+                raise NewerArtifactError(
                     f"{self.path}: {key} {attributes[key]} is newer than {newest}, the newest that irnet_pipe "
                     f"{__version__} reads; update irnet_pipe, or delete the file and run snakemake again"
                 )

@@ -10,8 +10,15 @@ from typing import Any
 from irnet_pipe import __version__
 from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, JSON_KEYS, KIND_OF_STAGE, KIND_VERSIONS
-from irnet_pipe.errors import ArtifactError, is_machine_fault
+from irnet_pipe.data.image_list import canonical_json, digest_text
+from irnet_pipe.errors import ArtifactError, NewerArtifactError, is_machine_fault
 from irnet_pipe.recipes import Record
+
+DIGEST = "digest"
+"""Key that vouches for all others."""
+
+WITHOUT_DIGEST = 1
+"""Version of every kind whose files have none."""
 
 
 def write_json(path: Path, record: Record, content: Mapping[str, Any]) -> None:
@@ -30,7 +37,9 @@ def write_json(path: Path, record: Record, content: Mapping[str, Any]) -> None:
         "kind-version": KIND_VERSIONS[kind],
         "recipe": record.recipe,
     }
-    text = json.dumps({**header, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = (
+        json.dumps(_with_digest({**header, **content}), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -65,14 +74,25 @@ def read_json(path: Path, *, kind: str) -> dict[str, Any]:
         if not isinstance(content.get(key), int):
             raise _damaged(path, f"{key} is {content.get(key)!r}")
         if content[key] > newest:
-            raise ArtifactError(
+            raise NewerArtifactError(
                 f"{path}: {key} {content[key]} is newer than {newest}, the newest that irnet_pipe {__version__} "
                 "reads; update irnet_pipe, or delete the file and run snakemake again"
             )
+    if content["kind-version"] != WITHOUT_DIGEST and content.get(DIGEST) != _digest(content):
+        raise _damaged(path, "its digest is not that of its content")
     for key in JSON_KEYS[kind]:
         if key not in content:
             raise _damaged(path, f"has no {key!r}")
     return content
+
+
+def _with_digest(content: dict[str, Any]) -> dict[str, Any]:
+    # A digest of what a reader will see: keys that are numbers, for one, become strings.
+    return {**content, DIGEST: _digest(json.loads(json.dumps(content)))}
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return digest_text(canonical_json({key: value for key, value in content.items() if key != DIGEST}))
 
 
 def _damaged(path: Path, what: object) -> ArtifactError:

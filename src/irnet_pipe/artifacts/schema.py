@@ -12,8 +12,8 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "instances": 1,
     "propagation": 1,
     "masks": 1,
-    "calibration": 1,
-    "scores": 1,
+    "calibration": 2,
+    "scores": 2,
 }
 """Kinds of HDF5 and JSON artifacts and the newest version of each that this software writes and reads."""
 

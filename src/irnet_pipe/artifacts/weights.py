@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from irnet_pipe.artifacts.io import atomic_path
-from irnet_pipe.errors import ArtifactError, InputError, is_machine_fault
+from irnet_pipe.errors import ArtifactError, InputError, NewerArtifactError, is_machine_fault
 
 FORMAT = "irnet_pipe.weights"
 FORMAT_VERSION = 1
@@ -89,7 +89,7 @@ def read_weights(path: Path, *, kind: str) -> Weights:
     Raises:
         ArtifactError: missing, damaged, no weights file of ours, of another kind or of a newer version.
     """
-    content = _load(path)
+    content = load_dict(path)
     header = content.get("header")
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ArtifactError(
@@ -98,7 +98,7 @@ def read_weights(path: Path, *, kind: str) -> Weights:
         )
     version = header.get("format-version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ArtifactError(
+        raise NewerArtifactError(
             f"{path}: key header/format-version, found {version!r}, expected at most {FORMAT_VERSION}; "
             "update irnet_pipe, or train again"
         )
@@ -121,7 +121,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         ArtifactError: missing, damaged, or anything but a dict of tensors.
     """
-    content = _load(path)
+    content = load_dict(path)
     for key, value in content.items():
         if not isinstance(value, Tensor):
             raise ArtifactError(
@@ -162,7 +162,12 @@ def load_tensors(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_dict(path: Path) -> dict[str, Any]:
+    """A dict that torch.save has written, of tensors and plain values alone, on the CPU, checksums compared.
+
+    Raises:
+        ArtifactError: missing, damaged, or no dict.
+    """
     try:
         content = load_tensors(path)
     except FileNotFoundError:

@@ -84,6 +84,7 @@ class StatCache:
         self._path = path
         self._changed = False
         self._kinds: dict[str, dict[str, list[Any]]] = {}
+        self._used: set[tuple[str, str]] = set()
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -93,11 +94,13 @@ class StatCache:
 
     def get(self, kind: str, path: str, stat: FileStat) -> Any | None:
         """What is known about a file (absolute path); None where nothing is, or the file has changed."""
+        self._used.add((kind, path))
         known = self._kinds.get(kind, {}).get(path)
         return known[2] if known is not None and known[0] == stat.size and known[1] == stat.mtime_ns else None
 
     def put(self, kind: str, path: str, stat: FileStat, value: Any) -> None:
         """Remember a JSON value about a file (absolute path)."""
+        self._used.add((kind, path))
         self._kinds.setdefault(kind, {})[path] = [stat.size, stat.mtime_ns, value]
         self._changed = True
 
@@ -109,6 +112,20 @@ class StatCache:
             value = read(path)
             self.put(kind, place, stat, value)
         return value
+
+    @property
+    def unused(self) -> int:
+        """Number of files that nobody has asked for since the cache was read."""
+        return sum((kind, path) not in self._used for kind, known in self._kinds.items() for path in known)
+
+    def prune(self) -> None:
+        """Forget the files that nobody has asked for since the cache was read."""
+        if self.unused:
+            self._kinds = {
+                kind: {path: value for path, value in known.items() if (kind, path) in self._used}
+                for kind, known in self._kinds.items()
+            }
+            self._changed = True
 
     def save(self) -> None:
         """Write what is new; a reader sees the whole file or none."""

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.errors import Interrupted
-from irnet_pipe.recipes import Record
+from irnet_pipe.recipes import FACTS, Record
 from irnet_pipe.runtime.events import Events, events_path, read_events
 from irnet_pipe.runtime.facts import facts_of_end, facts_of_start
-
-FACTS = "facts"
 
 
 def facts_path(results: Path, record: Record) -> Path:

@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from irnet_pipe.recipes import Record
-
-EVENTS = "events"
+from irnet_pipe.recipes import EVENTS, Record
 
 
 def events_path(results: Path, record: Record) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 from irnet_pipe.data.image_list import ImageEntry, read_list
 from irnet_pipe.data.truth_list import TRUTH_NAME
-from irnet_pipe.recipes import INDEX, Record, read_record, record_path
+from irnet_pipe.recipes import INDEX, WORK, Record, read_record, record_path
 from irnet_pipe.runtime.events import Events
 from irnet_pipe.runtime.progress import Progress
 
@@ -82,7 +82,7 @@ class Job:
     @property
     def work(self) -> Path:
         """Side folder for checkpoints; survives a failed job."""
-        return self.results / "work" / self.record.stage / self.record.recipe
+        return self.results / WORK / self.record.stage / self.record.recipe
 
     def progress(self, items: Iterable[ImageEntry], total: int | None = None) -> Iterator[ImageEntry]:
         """Iterate with a progress line."""

@@ -1,0 +1,147 @@
+"""The verbs that look at results: `status`, `info` and `gc`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from irnet_pipe.errors import EXIT_UNFINISHED, InputError
+
+if TYPE_CHECKING:
+    from irnet_pipe.config import Config
+
+
+def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verbs to a parser."""
+    _add_status(verbs.add_parser("status", help="what of a run is there, what is to be done, and why"))
+    _add_info(verbs.add_parser("info", help="what an artifact was made of, or in what two differ"))
+    _add_gc(verbs.add_parser("gc", help="find and remove what no run reaches, or what is damaged"))
+
+
+def _print(lines: Iterable[str]) -> None:
+    # All of them before the first is written: what removes files goes on when nobody reads, as with `| head`.
+    text = "".join(f"{line}\n" for line in lines)
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _add_status(verb: argparse.ArgumentParser) -> None:
+    verb.description = f"Exit code: 0 where the run is published, {EXIT_UNFINISHED} where it is not."
+    verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+    verb.add_argument("--json", action="store_true", help="the same for programs")
+    verb.set_defaults(run=_status)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from irnet_pipe import status_report
+    from irnet_pipe.config import load_config
+    from irnet_pipe.status import status_of
+    from irnet_pipe.workflow import plan_for
+
+    status = status_of(plan_for(load_config(*options.config)))
+    if options.json:
+        _print([json.dumps(status_report.as_json(status), indent=1, ensure_ascii=False)])
+    else:
+        _print(status_report.lines(status))
+    return 0 if status.done else EXIT_UNFINISHED
+
+
+def _add_info(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", type=Path, help="artifact, or record of one (results/recipes/*.json)")
+    verb.add_argument("other", type=Path, nargs="?", help="another one: tell in what the two differ")
+    verb.set_defaults(run=_info)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from irnet_pipe import info
+
+    _print(info.compare(options.file, options.other) if options.other else info.describe(options.file))
+
+
+def _add_gc(verb: argparse.ArgumentParser) -> None:
+    verb.description = f"Exit code: {EXIT_UNFINISHED} where --damaged finds files and leaves them, else 0."
+    verb.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="YAML files of one run, later ones override; repeat the option for each further run to be kept",
+    )
+    verb.add_argument("--damaged", action="store_true", help="read all files, and find the damaged ones")
+    verb.add_argument("--yes", action="store_true", help="remove what is found")
+    verb.set_defaults(run=_gc)
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from irnet_pipe.config import load_config
+    from irnet_pipe.runtime.lock import idle
+
+    configs = [load_config(*files) for files in options.config]
+    results = _results_folder(configs)
+    with idle(results) if options.yes else nullcontext():
+        if options.damaged:
+            return _collect_damaged(results, remove=options.yes)
+        _print(_collect_garbage(results, configs, remove=options.yes))
+    return 0
+
+
+def _results_folder(configs: Sequence[Config]) -> Path:
+    folders = {Path(config.runtime.results) for config in configs}
+    if len({folder.resolve() for folder in folders}) > 1:
+        raise InputError(
+            f"the configs have several results folders ({', '.join(sorted(map(str, folders)))}); "
+            "clean one folder at a time, with all configs that use it"
+        )
+    return min(folders)
+
+
+def _collect_garbage(results: Path, configs: Sequence[Config], *, remove: bool) -> Iterable[str]:
+    from irnet_pipe.artifact_files import size_text
+    from irnet_pipe.garbage import find_garbage
+    from irnet_pipe.index import stat_cache
+    from irnet_pipe.workflow import plan_for
+
+    cache = stat_cache(results)
+    runs = [plan_for(config, cache=cache) for config in configs]
+    garbage = find_garbage(results, runs)
+    yield f"kept: all that these runs reach: {', '.join(run.config.run for run in runs)}"
+    for item in garbage:
+        yield f"{item.kind:<14}  {size_text(item.size):>10}  {item.path}"
+        if remove:
+            item.remove()
+    if cache.unused:
+        yield f"facts about {cache.unused} files that none of the runs reads"
+        if remove:
+            cache.prune()
+            cache.save()
+    total = f"{len(garbage)} items, {size_text(sum(item.size for item in garbage))}"
+    yield f"removed: {total}" if remove else f"to be removed by --yes: {total}"
+
+
+def _collect_damaged(results: Path, *, remove: bool) -> int:
+    from irnet_pipe.damage import find_damaged
+
+    found = 0
+    for path, error in find_damaged(results):
+        found += 1
+        _print([str(error)])
+        if remove:
+            path.unlink()
+    if not found:
+        _print([f"{results}: no damage found"])
+    elif remove:
+        _print([f"deleted: {found} files; the next snakemake run makes anew what it needs of them"])
+    else:
+        _print([f"damaged: {found} files; --yes deletes them"])
+    return EXIT_UNFINISHED if found and not remove else 0
