@@ -100,6 +100,7 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "runtime.workers": (0, ()),
     "runtime.device": ("auto", ()),
     "runtime.checkpoint_minutes": (1, ()),
+    "runtime.scratch": ("$TMPDIR", ()),
     "runtime.whole_graph": (True, ()),
 }
 """Key → another value for the tiny run of conftest.py, and the first stages that it changes.

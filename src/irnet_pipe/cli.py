@@ -92,6 +92,7 @@ def _add_stage(verb: argparse.ArgumentParser, stage: str) -> None:
     verb.add_argument(
         "--checkpoint-minutes", type=float, default=5, help="trainers save their state this often"
     )
+    verb.add_argument("--scratch", help="folder of this machine to work in, such as '$TMPDIR'")
     verb.set_defaults(run=_stage, stage=stage)
 
 
@@ -100,6 +101,7 @@ def _stage(options: argparse.Namespace) -> None:
     from irnet_pipe.runtime.attempts import attempt
     from irnet_pipe.runtime.job import Job
     from irnet_pipe.runtime.lease import lease
+    from irnet_pipe.runtime.scratch import in_scratch
 
     record = read_record(options.recipe)
     if record.stage != options.stage:
@@ -121,7 +123,8 @@ def _stage(options: argparse.Namespace) -> None:
             checkpoint_minutes=options.checkpoint_minutes,
             events=events,
         )
-        import_module(f"irnet_pipe.stages.{record.stage}").run(job)
+        with in_scratch(job, options.scratch) as local:
+            import_module(f"irnet_pipe.stages.{record.stage}").run(local)
 
 
 def _index_dataset(options: argparse.Namespace) -> None:

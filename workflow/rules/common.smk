@@ -87,6 +87,8 @@ def stage_command(stage):
         "device": RUNTIME.device,
         "checkpoint-minutes": RUNTIME.checkpoint_minutes,
     }
+    if RUNTIME.scratch is not None:
+        options["scratch"] = RUNTIME.scratch
     fixed = " ".join(f"--{name} {quote(str(value))}" for name, value in options.items())
     recipe = f"{RESULTS}/{RECIPES}/{{wildcards.recipe}}.json"
     return (

@@ -308,6 +308,10 @@ class Runtime(Section):
     checkpoint_minutes: float = runtime(
         5, "Training is saved this often, and after each epoch.", gt=0, le=1440
     )
+    scratch: OptionalText = runtime(
+        None,
+        "Folder of the node that runs a job, such as $TMPDIR: shards are read and written there, and copied.",
+    )
     whole_graph: bool = runtime(False, "Full graph for --report, --dag and --summary; never for a run.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from irnet_pipe.data.image_list import ImageEntry, read_list
 from irnet_pipe.data.truth_list import TRUTH_NAME
-from irnet_pipe.recipes import INDEX, WORK, Record, read_record, record_path
+from irnet_pipe.recipes import INDEX, WORK, Parent, Record, read_record, record_path
 from irnet_pipe.runtime.events import Events
 from irnet_pipe.runtime.progress import Progress
 
@@ -28,6 +28,7 @@ class Job:
         device: auto, cpu, cuda or cuda:N.
         checkpoint_minutes: interval at which trainers save their state.
         events: of this attempt.
+        inputs: folder that holds the artifacts it reads; none: results.
     """
 
     record: Record
@@ -38,6 +39,7 @@ class Job:
     device: str = "auto"
     checkpoint_minutes: float = 5
     events: Events = field(default_factory=Events)
+    inputs: Path | None = None
 
     def setting(self, path: str) -> Any:
         """Value of a config path that the stage declares."""
@@ -58,21 +60,24 @@ class Job:
 
     def parents(self, stage: str) -> list[Path]:
         """Artifacts of a stage that the job reads."""
-        return [self.results / parent.path for parent in self.record.parents if parent.stage == stage]
+        return [self._input(parent) for parent in self.record.parents if parent.stage == stage]
 
     def parent(self, stage: str) -> Path:
         """The one artifact of a stage that the job reads."""
-        (parent,) = (parent for parent in self.record.parents if parent.stage == stage)
-        return self.results / parent.path
+        (path,) = self.parents(stage)
+        return path
 
     def variant_parents(self, stage: str, variant: str) -> list[Path]:
         """Artifacts of one variant that the job reads."""
         return [
-            self.results / parent.path
+            self._input(parent)
             for parent in self.record.parents
             if parent.stage == stage
             if read_record(record_path(self.results, parent.recipe)).spec["variant"] == variant
         ]
+
+    def _input(self, parent: Parent) -> Path:
+        return (self.inputs or self.results) / parent.path
 
     @property
     def truth(self) -> Path:
