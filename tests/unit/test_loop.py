@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import get_worker_info
 
+from irnet_pipe.data import datasets
 from irnet_pipe.data.datasets import Samples
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.errors import InputError, Interrupted
@@ -252,3 +253,21 @@ def test_curves_have_at_most_200_points_that_cover_every_step():
     assert sum(size * mean for size, mean in zip(sizes, made["loss"], strict=True)) == pytest.approx(
         sum(range(500))
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), InputError),
+        (EOFError(), InputError),
+        (OSError("got end of file during message"), InputError),
+        (OSError(28, "No space left on device"), OSError),
+        (RuntimeError("something else"), RuntimeError),
+    ],
+)
+def test_connection_that_breaks_off_means_a_dead_loader(monkeypatch, error, told):
+    """Also where the signal that tells of the death has been lost in a place that swallows errors."""
+    monkeypatch.setattr(datasets, "DEATH_SECONDS", 0)
+    with pytest.raises(told) as caught, datasets.dead_loaders_told("train_cam"):
+        raise error
+    assert told is InputError or caught.value is error

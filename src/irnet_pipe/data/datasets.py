@@ -28,6 +28,9 @@ from irnet_pipe.runtime.seeding import generator
 
 Sample = tuple[Tensor, Tensor]
 
+DEATH = "DataLoader worker"
+"""How torch's messages about the death of a process begin."""
+
 DEATH_SECONDS = 5.0
 """How long after its connections the death of a process may be told, at most."""
 
@@ -169,11 +172,13 @@ def dead_loaders_told(stage: str) -> Iterator[None]:
     try:
         try:
             yield
-        except (ConnectionError, EOFError):
+        except (OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+                raise
             time.sleep(DEATH_SECONDS)  # a connection to a process broke off: its death is about to be told
-            raise
+            raise RuntimeError(f"{DEATH}: {error}") from error
     except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
+        if not str(error).startswith(DEATH):
             raise
         # the frames keep the loader alive, and as long as it lives, torch tells of the death again
         traceback.clear_frames(error.__traceback__)
