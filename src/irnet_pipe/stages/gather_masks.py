@@ -10,6 +10,8 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
+from tempfile import TemporaryFile
+from typing import IO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from irnet_pipe.artifacts.io import ShardSet, atomic_path
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
 from irnet_pipe.export.voc import MAX_LABELS, encode_png, object_map, write_tar
-from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
 
@@ -32,9 +34,14 @@ def run(job: Job) -> None:
         write_tar(stream, _members(job, masks))
 
 
-def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes]]:
+def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes | IO[bytes]]]:
     yield "counts.json", _counts(job, masks)
-    yield "masks.json", _coco(job, masks)
+    # A tar tells the size of a member first; the json of very many images need not fit into memory.
+    with TemporaryFile(dir=job.output.parent) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8")
+        _write_coco(job, masks, stream)
+        stream.detach()
+        yield "masks.json", file
     palette = len(job.fact("classes")) <= MAX_LABELS
     for entry in job.progress(job.images):
         size = (entry.height, entry.width)
@@ -57,7 +64,7 @@ def _class_map(masks: ShardSet, image_id: str, size: tuple[int, int]) -> NDArray
     return label
 
 
-def _coco(job: Job, masks: ShardSet) -> bytes:
+def _write_coco(job: Job, masks: ShardSet, stream: TextIO) -> None:
     def instances() -> Iterator[list[CocoInstance]]:
         for entry in job.images:
             found = read_instances(masks, entry.image_id).without_fragments()
@@ -66,13 +73,11 @@ def _coco(job: Job, masks: ShardSet) -> bytes:
                 for runs, class_id, score in zip(found.runs, found.class_id, found.score, strict=True)
             ]
 
-    stream = io.StringIO()
     images = [CocoImage(entry.path, entry.height, entry.width) for entry in job.images]
     description = f"pseudo instance masks, variant {job.fact('variant')}, recipe {job.record.recipe}"
     if predicted := _predicted(job):
         description += f"; the classes of {predicted} images were predicted by the classifier"
     write_coco(stream, images, instances(), class_names=job.fact("classes"), description=description)
-    return stream.getvalue().encode()
 
 
 def _counts(job: Job, masks: ShardSet) -> bytes:
