@@ -32,6 +32,8 @@ from irnet_pipe.recipes import Record
 H5PY_ERRORS = (KeyError, OSError, RuntimeError, ValueError)
 """What h5py raises for damaged files, besides ArtifactErrors of our own."""
 
+LINKS = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}
+
 ERRNO = re.compile(r"errno = (\d+)")
 """Where HDF5 tells what the operating system said; h5py hands it on in some of its errors alone."""
 
@@ -309,15 +311,16 @@ class ArtifactReader:
 
     def _inside(self, key: str) -> Any:
         """The object of a key, every step to it within this very file."""
-        node: Any = self._file
+        # By h5py's low level: thousands of arrays are read, and `Group.get` opens every group on the way to each.
+        path, links = b"", self._file.id.links
         for name in key.split("/"):
-            link = node.get(name, getlink=True)
-            if link is None:
+            path += b"/" + name.encode()
+            if not links.exists(path):
                 raise KeyError(name)
-            if not isinstance(link, h5py.HardLink):
-                raise self._points_outside(key, f"{name!r} is an {type(link).__name__}")
-            node = node[name]
-        return node
+            link = links.get_info(path).type
+            if link != h5py.h5l.TYPE_HARD:
+                raise self._points_outside(key, f"{name!r} is an {LINKS.get(link, 'unknown kind of link')}")
+        return self._file[path]
 
     def _array(self, key: str) -> Any:
         """Content of the data set of a key, all of it from this very file."""

@@ -24,6 +24,9 @@ def voc_palette() -> npt.NDArray[np.uint8]:
     return np.stack(channels, axis=1).astype(np.uint8)
 
 
+_PALETTE = voc_palette().tobytes()
+
+
 def encode_png(labels: npt.NDArray[np.uint8]) -> bytes:
     """Bytes of a PNG with the VOC palette.
 
@@ -34,7 +37,7 @@ def encode_png(labels: npt.NDArray[np.uint8]) -> bytes:
         the file; equal labels give equal bytes.
     """
     image = Image.fromarray(labels)
-    image.putpalette(voc_palette().tobytes())
+    image.putpalette(_PALETTE)
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=9)
     return stream.getvalue()
