@@ -1,6 +1,6 @@
 """A project of any size for benchmarks/scale.py: tiny photos, and stand-ins for what the stages would make of them.
 
-Photos are copies of a few, each under a name of its own; half of them train. Masks are artifacts as export_masks
+Photos are hard links to a few, each under a name of its own; half of them train. Masks are artifacts as export_masks
 writes them, with boxes in place of objects; all other artifacts are empty files, which is all that the plan, snakemake
 and `status` look at.
 
@@ -27,15 +27,17 @@ dataset: {{root: photos, labels: labels.csv, train: train.txt, label: all}}
 
 def write_photos(folder: Path, *, images: int, shards: int) -> None:
     """Write photos, labels, the list of training images, and a config."""
-    contents = [_photo(kind) for kind in range(KINDS)]
     root = folder / "photos"
+    kinds = [folder / f"{kind}.png" for kind in range(KINDS)]
     root.mkdir(parents=True)
+    for kind, path in enumerate(kinds):
+        path.write_bytes(_photo(kind))
     ids = [f"{number // PER_FOLDER:03d}/{number:06d}" for number in range(images)]
     for number, image_id in enumerate(ids):
         path = root / "images" / f"{image_id}.png"
         if number % PER_FOLDER == 0:
             path.parent.mkdir(parents=True)
-        path.write_bytes(contents[number % KINDS])
+        path.hardlink_to(kinds[number % KINDS])
     rows = [_row(image_id, number) for number, image_id in enumerate(ids)]
     (root / "labels.csv").write_text("".join(["image,labels\n", *rows]))
     (root / "train.txt").write_text("".join(f"{image_id}\n" for image_id in ids[::2]))
