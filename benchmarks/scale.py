@@ -16,9 +16,8 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
-from irnet_pipe.recipes import RECIPES, read_record
+from irnet_pipe.recipes import RECIPES, read_record, record_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PIPE = [sys.executable, "-m", "irnet_pipe"]
@@ -43,14 +42,15 @@ UNFINISHED = 1
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall time in seconds and greatest resident memory in bytes of a process; jobs that it would run."""
+    """Seconds of wall and of processor time and greatest resident memory in bytes; jobs that would run."""
 
     seconds: float
+    cpu_seconds: float
     memory: int
     jobs: int | None = None
 
     def __str__(self) -> str:
-        text = f"{self.seconds:.2f} s, {self.memory / 2**20:,.0f} MiB"
+        text = f"{self.seconds:.1f} ({self.cpu_seconds:.1f}) s, {self.memory / 2**20:,.0f} MiB"
         return text if self.jobs is None else f"{text}, {self.jobs} jobs"
 
 
@@ -73,27 +73,26 @@ def run(command: list[str], folder: Path, *, good: tuple[int, ...] = (0,)) -> Co
         sys.exit(f"{' '.join(command)} in {folder} ended with {process.returncode}:\n{text}")
     total = re.search(r"^total +(\d+)$", text, re.MULTILINE)
     # The rule `all` is counted, but runs nothing.
-    return Cost(seconds, usage.ru_maxrss * 1024, int(total[1]) - 1 if total else None)
+    jobs = int(total[1]) - 1 if total else None
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, jobs)
 
 
 def repeat(n: int, command: list[str], folder: Path, *, fresh: bool = False, **options) -> Cost:
-    """The middle time and greatest memory of n runs; `fresh` ones begin without results."""
+    """The run of the middle wall time of n runs; `fresh` ones begin without results."""
     costs = []
     for _ in range(n):
         if fresh:
             shutil.rmtree(folder / "results", ignore_errors=True)
         costs.append(run(command, folder, **options))
-    return Cost(median(cost.seconds for cost in costs), max(cost.memory for cost in costs), costs[0].jobs)
+    return sorted(costs, key=lambda cost: cost.seconds)[n // 2]
 
 
 def gather(folder: Path) -> list[str]:
     """Command of the project's gather_masks."""
-    for path in (folder / "results" / RECIPES).iterdir():
-        record = read_record(path)
-        if record.stage == "gather_masks":
-            break
-    recipe, output = path.relative_to(folder), Path("results", record.path)
-    return [*PIPE, "gather_masks", "--recipe", str(recipe), "--output", str(output)]
+    records = (read_record(path) for path in (folder / "results" / RECIPES).iterdir())
+    record = next(record for record in records if record.stage == "gather_masks")
+    recipe = record_path(Path("results"), record.recipe)
+    return [*PIPE, "gather_masks", "--recipe", str(recipe), "--output", f"results/{record.path}"]
 
 
 def measure(images: int, folder: Path, *, shards: int, repeats: int) -> dict[str, Cost]:
@@ -124,9 +123,10 @@ def measure(images: int, folder: Path, *, shards: int, repeats: int) -> dict[str
 
 
 def exponents(costs: dict[int, Cost]) -> str:
-    """Exponents of time between each size and the next: 1 is linear."""
+    """Exponents of processor time between each size and the next: 1 is linear."""
     return ", ".join(
-        f"{math.log(costs[b].seconds / costs[a].seconds) / math.log(b / a):.2f}" for a, b in pairwise(costs)
+        f"{math.log(costs[b].cpu_seconds / costs[a].cpu_seconds) / math.log(b / a):.2f}"
+        for a, b in pairwise(costs)
     )
 
 

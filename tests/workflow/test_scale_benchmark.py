@@ -30,14 +30,14 @@ def test_the_table_is_printed(tmp_path):
     assert head == "| images | 60 | exponents |"
     costs = [row.split("|")[2].strip() for row in rows]
     assert len(costs) == 8
-    assert all(re.match(r"\d+\.\d\d s, \d+ MiB", cost) for cost in costs)
+    assert all(re.match(r"\d+\.\d \(\d+\.\d\) s, \d+ MiB", cost) for cost in costs)
     assert costs[-1].endswith(f" {JOBS_OF_A_LABEL_SHARD} jobs")
     assert not (tmp_path / "new").exists()
 
 
 def test_exponents_of_growth(scale):
     costs = {
-        images: scale.Cost(seconds, memory=0)
+        images: scale.Cost(seconds=1, cpu_seconds=seconds, memory=0)
         for images, seconds in ((10, 2.0), (100, 20.0), (1000, 2000.0), (8000, 4000.0))
     }
     assert scale.exponents(costs) == "1.00, 2.00, 0.33"
