@@ -74,7 +74,9 @@ def run(command: list[str], folder: Path, *, good: tuple[int, ...] = (0,)) -> Co
     total = re.search(r"^total +(\d+)$", text, re.MULTILINE)
     # The rule `all` is counted, but runs nothing.
     jobs = int(total[1]) - 1 if total else None
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, jobs)
+    cost = Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, jobs)
+    print(f"{folder.name}: {' '.join(command)}: {cost}", file=sys.stderr)
+    return cost
 
 
 def repeat(n: int, command: list[str], folder: Path, *, fresh: bool = False, **options) -> Cost:

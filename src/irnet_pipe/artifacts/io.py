@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irnet_pipe import __version__
+from irnet_pipe.artifacts.hdf5 import LeadsOutsideError, bound_cache, own_object
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
 from irnet_pipe.data.image_list import canonical_json
 from irnet_pipe.errors import ArtifactError, NewerArtifactError, is_machine_fault
@@ -31,8 +32,6 @@ from irnet_pipe.recipes import Record
 
 H5PY_ERRORS = (KeyError, OSError, RuntimeError, ValueError)
 """What h5py raises for damaged files, besides ArtifactErrors of our own."""
-
-LINKS = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}
 
 ERRNO = re.compile(r"errno = (\d+)")
 """Where HDF5 tells what the operating system said; h5py hands it on in some of its errors alone."""
@@ -220,6 +219,7 @@ class ArtifactReader:
         except OSError as error:
             raise self._told(error) from None
         try:
+            bound_cache(self._file)
             self._check(kind)
             self.sizes = self._read_index()
         except BaseException as error:
@@ -311,16 +311,10 @@ class ArtifactReader:
 
     def _inside(self, key: str) -> Any:
         """The object of a key, every step to it within this very file."""
-        # By h5py's low level: thousands of arrays are read, and `Group.get` opens every group on the way to each.
-        path, links = b"", self._file.id.links
-        for name in key.split("/"):
-            path += b"/" + name.encode()
-            if not links.exists(path):
-                raise KeyError(name)
-            link = links.get_info(path).type
-            if link != h5py.h5l.TYPE_HARD:
-                raise self._points_outside(key, f"{name!r} is an {LINKS.get(link, 'unknown kind of link')}")
-        return self._file[path]
+        try:
+            return own_object(self._file, key)
+        except LeadsOutsideError as error:
+            raise self._points_outside(key, str(error)) from None
 
     def _array(self, key: str) -> Any:
         """Content of the data set of a key, all of it from this very file."""
