@@ -7,7 +7,8 @@ from typing import Any
 import h5py
 
 LINKS = {h5py.h5l.TYPE_SOFT: "SoftLink", h5py.h5l.TYPE_EXTERNAL: "ExternalLink"}
-CACHE_BYTES = 2**20
+CACHE_BYTES = 2**16
+"""As HDF5 counts them: small entries take some ten times as much of memory, by a measurement."""
 
 
 class LeadsOutsideError(Exception):
@@ -15,7 +16,7 @@ class LeadsOutsideError(Exception):
 
 
 def bound_cache(file: h5py.File) -> None:
-    """Bound what HDF5 keeps of names and places: by itself up to 32 MiB a file, and a stage may open many shards."""
+    """Bound what HDF5 keeps of names and places, by itself without end in practice: a stage may open many shards."""
     cache = file.id.get_mdc_config()
     cache.set_initial_size, cache.initial_size = True, CACHE_BYTES
     cache.min_size = cache.max_size = CACHE_BYTES
