@@ -49,8 +49,8 @@ chaos: env
 	$(BIN)/python tests/workflow/chaos.py --kills $(KILLS) --seed $(SEED)
 
 lint: env
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,9 @@ def write_record(results: Path, record: Record) -> None:
 
     What is hashed cannot differ under one recipe; label and places of files may, and the newest counts.
     """
-    text = json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # `dataclasses.asdict` would copy in depth.
+    value = vars(record) | {"parents": [vars(parent) for parent in record.parents]}
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     path = record_path(results, record.recipe)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return

@@ -81,8 +81,8 @@ def prepare(config: Config) -> PlannedRun:
         InputError: see `plan_for`.
     """
     run = plan_for(config)
-    for entries in run.image_lists.values():
-        write_list(run.results / INDEX, entries)
+    for digest, entries in run.image_lists.items():
+        write_list(run.results / INDEX, entries, digest=digest)
     for artifact in run.plan.artifacts:
         write_record(run.results, artifact.record)
     return run

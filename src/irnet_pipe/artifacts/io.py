@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irnet_pipe import __version__
+from irnet_pipe.artifacts.hdf5 import LeadsOutsideError, bound_cache, own_object
 from irnet_pipe.artifacts.schema import FORMAT, FORMAT_VERSION, KIND_OF_STAGE, KIND_VERSIONS
 from irnet_pipe.data.image_list import canonical_json
 from irnet_pipe.errors import ArtifactError, NewerArtifactError, is_machine_fault
@@ -218,6 +219,7 @@ class ArtifactReader:
         except OSError as error:
             raise self._told(error) from None
         try:
+            bound_cache(self._file)
             self._check(kind)
             self.sizes = self._read_index()
         except BaseException as error:
@@ -309,15 +311,10 @@ class ArtifactReader:
 
     def _inside(self, key: str) -> Any:
         """The object of a key, every step to it within this very file."""
-        node: Any = self._file
-        for name in key.split("/"):
-            link = node.get(name, getlink=True)
-            if link is None:
-                raise KeyError(name)
-            if not isinstance(link, h5py.HardLink):
-                raise self._points_outside(key, f"{name!r} is an {type(link).__name__}")
-            node = node[name]
-        return node
+        try:
+            return own_object(self._file, key)
+        except LeadsOutsideError as error:
+            raise self._points_outside(key, str(error)) from None
 
     def _array(self, key: str) -> Any:
         """Content of the data set of a key, all of it from this very file."""

@@ -67,9 +67,9 @@ def list_digest(entries: Iterable[ImageEntry]) -> str:
     return digest_text(canonical_json([entry.plain for entry in sort_entries(entries)]))
 
 
-def write_list(index_folder: Path, entries: Sequence[ImageEntry]) -> str:
-    """Write a list once below `index_folder` (results/index); returns its digest."""
-    digest = list_digest(entries)
+def write_list(index_folder: Path, entries: Sequence[ImageEntry], *, digest: str | None = None) -> str:
+    """Write a list once below `index_folder` (results/index); returns its digest, unless given it is computed."""
+    digest = digest or list_digest(entries)
     write_once(
         index_folder / digest / LIST_NAME, {"images": [entry.plain for entry in sort_entries(entries)]}
     )

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from irnet_pipe.numerics.masks import compress_rle, rle_area
+from irnet_pipe.numerics.run_lengths import compress_rle, rle_area
 
 
 @dataclass(frozen=True)

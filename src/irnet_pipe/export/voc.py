@@ -3,7 +3,7 @@
 import io
 import tarfile
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ def voc_palette() -> npt.NDArray[np.uint8]:
     return np.stack(channels, axis=1).astype(np.uint8)
 
 
+_PALETTE = voc_palette().tobytes()
+
+
 def encode_png(labels: npt.NDArray[np.uint8]) -> bytes:
     """Bytes of a PNG with the VOC palette.
 
@@ -34,7 +37,7 @@ def encode_png(labels: npt.NDArray[np.uint8]) -> bytes:
         the file; equal labels give equal bytes.
     """
     image = Image.fromarray(labels)
-    image.putpalette(voc_palette().tobytes())
+    image.putpalette(_PALETTE)
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=9)
     return stream.getvalue()
@@ -68,16 +71,19 @@ def painting_order(masks: Sequence[npt.NDArray[np.bool_]] | npt.NDArray[np.bool_
     return np.argsort([-np.count_nonzero(mask) for mask in masks], kind="stable")
 
 
-def write_tar(stream: BinaryIO, members: Iterable[tuple[str, bytes]]) -> None:
+def write_tar(stream: BinaryIO, members: Iterable[tuple[str, bytes | IO[bytes]]]) -> None:
     """Write an uncompressed tar, file by file; owner and times are zero, so equal members give equal bytes.
 
     Args:
         stream: where to; it need not be seekable.
-        members: name (forward slashes) and content, in the order wanted: sorted, for the sake of readers.
+        members: name (forward slashes) and content, in the order wanted: sorted, for the sake of readers. What
+            need not be in memory at once is given as a file, which is read from its beginning.
     """
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for name, content in members:
+            file = io.BytesIO(content) if isinstance(content, bytes) else content
             entry = tarfile.TarInfo(name)
-            entry.size = len(content)
+            entry.size = file.seek(0, io.SEEK_END)
             entry.mode = 0o644
-            archive.addfile(entry, io.BytesIO(content))
+            file.seek(0)
+            archive.addfile(entry, file)

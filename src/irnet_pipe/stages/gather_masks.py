@@ -10,6 +10,8 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
+from tempfile import TemporaryFile
+from typing import IO, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from irnet_pipe.artifacts.io import ShardSet, atomic_path
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
 from irnet_pipe.export.voc import MAX_LABELS, encode_png, object_map, write_tar
-from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
 
@@ -32,9 +34,14 @@ def run(job: Job) -> None:
         write_tar(stream, _members(job, masks))
 
 
-def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes]]:
-    yield "counts.json", _counts(job, masks)
-    yield "masks.json", _coco(job, masks)
+def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes | IO[bytes]]]:
+    # A tar tells the size of a member first; the json of very many images need not fit into memory.
+    with TemporaryFile(dir=job.output.parent) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8")
+        counts = _write_coco(job, masks, stream)
+        stream.detach()
+        yield "counts.json", (json.dumps(counts, indent=1, ensure_ascii=False) + "\n").encode()
+        yield "masks.json", file
     palette = len(job.fact("classes")) <= MAX_LABELS
     for entry in job.progress(job.images):
         size = (entry.height, entry.width)
@@ -57,43 +64,37 @@ def _class_map(masks: ShardSet, image_id: str, size: tuple[int, int]) -> NDArray
     return label
 
 
-def _coco(job: Job, masks: ShardSet) -> bytes:
+def _write_coco(job: Job, masks: ShardSet, stream: TextIO) -> dict[str, Any]:
+    """Write the COCO json; returns the counts, from the same pass over all masks."""
+    names, predicted = job.fact("classes"), _predicted(job)
+    per_class = Counter(dict.fromkeys(names, 0))
+    counts: Counter[str] = Counter()
+
     def instances() -> Iterator[list[CocoInstance]]:
         for entry in job.images:
-            found = read_instances(masks, entry.image_id).without_fragments()
+            found = read_instances(masks, entry.image_id)
+            kept = found.without_fragments()
+            counts["fragments"] += len(found.runs) - len(kept.runs)
+            counts["empty"] += not kept.runs
+            per_class.update(names[class_id] for class_id in kept.class_id)
             yield [
                 CocoInstance(runs, int(class_id), float(score))
-                for runs, class_id, score in zip(found.runs, found.class_id, found.score, strict=True)
+                for runs, class_id, score in zip(kept.runs, kept.class_id, kept.score, strict=True)
             ]
 
-    stream = io.StringIO()
     images = [CocoImage(entry.path, entry.height, entry.width) for entry in job.images]
     description = f"pseudo instance masks, variant {job.fact('variant')}, recipe {job.record.recipe}"
-    if predicted := _predicted(job):
+    if predicted:
         description += f"; the classes of {predicted} images were predicted by the classifier"
-    write_coco(stream, images, instances(), class_names=job.fact("classes"), description=description)
-    return stream.getvalue().encode()
-
-
-def _counts(job: Job, masks: ShardSet) -> bytes:
-    names = job.fact("classes")
-    per_class: Counter[str] = Counter(dict.fromkeys(names, 0))
-    fragments = empty = 0
-    for entry in job.images:
-        found = read_instances(masks, entry.image_id)
-        kept = found.without_fragments()
-        fragments += len(found.runs) - len(kept.runs)
-        empty += not kept.runs
-        per_class.update(names[class_id] for class_id in kept.class_id)
-    counts = {
+    n_instances = write_coco(stream, images, instances(), class_names=names, description=description)
+    return {
         "images": len(job.images),
-        "images_without_mask": empty,
-        "images_with_predicted_classes": _predicted(job),
-        "instances": per_class.total(),
-        "fragments_left_out": fragments,
+        "images_without_mask": counts["empty"],
+        "images_with_predicted_classes": predicted,
+        "instances": n_instances,
+        "fragments_left_out": counts["fragments"],
         "instances_per_class": dict(per_class),
     }
-    return (json.dumps(counts, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _predicted(job: Job) -> int:

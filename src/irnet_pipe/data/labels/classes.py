@@ -76,7 +76,8 @@ def check_trained(
         source: file or folder of the labels.
         problems: takes a message for each class, or one if no training image has a label.
     """
-    shown = Counter({name: len(set(image_ids) & set(training)) for name, image_ids in used.items()})
+    trains = set(training)
+    shown = Counter({name: len(trains.intersection(image_ids)) for name, image_ids in used.items()})
     if not shown.total():
         problems.add(
             "training images", f"{source}: no training image has a label; add labels or see dataset.train"
