@@ -135,6 +135,13 @@ class _Validation:
                 f"{key}.batch is {settings.batch}, but there are only {images} {what}; set it to {images} or "
                 "less, or add images",
             )
+        devices = self.config.runtime.devices_per_training
+        if settings.batch % devices:
+            self.problems.add(
+                "shares of batches",
+                f"{key}.batch is {settings.batch}, which runtime.devices_per_training {devices} does not divide; "
+                "change one of them (another batch gives other results)",
+            )
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
 
