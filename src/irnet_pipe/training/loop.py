@@ -80,7 +80,7 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         PeerLost: another rank has gone.
     """
     settings, ranks = task.settings, job.ranks
-    device = use_device(job.device, number=ranks.local_rank if ranks.local_size > 1 else None)
+    device = use_device(job.device, number=ranks.local_rank if ranks.size > 1 else None)
     precision = autocast(device, settings["precision"])
     schedule = _schedule(task, ranks)
     checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
