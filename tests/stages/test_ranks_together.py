@@ -228,12 +228,15 @@ def copied(root: Path, folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
-def test_signal_to_what_has_started_the_ranks_stops_all(launch, long_job, number):
+@pytest.mark.parametrize(
+    ("number", "rank"), [(signal.SIGTERM, None), (signal.SIGUSR1, None), (signal.SIGINT, 1)]
+)
+def test_signal_stops_all(launch, long_job, number, rank):
+    """To what has started the ranks, or to one of them."""
     launched = launch(long_job)
     launched.until_saved()
-    launched.process.send_signal(number)
-    assert launched.process.wait(SECONDS) == 75
+    os.kill(launched.process.pid if rank is None else launched.ranks()[rank], number)
+    assert launched.process.wait(SECONDS) == 75, launched.said
     stopped = re.match(
         rf"stopped: .*: {number.name} after step (\d+) of 1000; the state is saved", launched.said[-1]
     )
