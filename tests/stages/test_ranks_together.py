@@ -26,6 +26,8 @@ from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.ranks import Ranks
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, BATCH = 20, 4
 """The tiny data set gives one batch an epoch: 20 steps, of two images a rank."""
 STOPPED_AT = 8
@@ -36,9 +38,9 @@ TRAINERS: dict[str, tuple[str, dict[str, Any]]] = {
         "train_cam",
         {"freeze": "stem", "batch_norm": "running", "lr": 1e-3, "lr_classifier": 0.01},
     ),
-    # gradients are large where statistics are those of four images and nothing is pretrained
-    "cam batch": ("train_cam", {"freeze": "none", "batch_norm": "batch", "lr": 1e-4, "lr_classifier": 1e-3}),
-    "irnet": ("train_irnet", {"lr_boundary": 0.1, "lr_displacement": 0.1}),
+    # an untrained network with statistics of four images carries rounding on tenfold a step at higher rates
+    "cam batch": ("train_cam", {"freeze": "none", "batch_norm": "batch", "lr": 1e-5, "lr_classifier": 0.01}),
+    "irnet": ("train_irnet", {"lr_boundary": 0.01, "lr_displacement": 0.01}),
 }
 
 
@@ -47,7 +49,7 @@ def make_job(pipeline, folder: Path, name: str, **changes: object) -> Job:
     stage, settings = TRAINERS[name]
     job = pipeline.job_in(folder, stage)
     section = f"{stage.removeprefix('train_')}.train"
-    common = {"epochs": EPOCHS, "batch": BATCH, "crop": 48, "threads": 1, "optimizer": "sgd"}
+    common = {"epochs": EPOCHS, "batch": BATCH, "crop": 32, "threads": 1, "optimizer": "sgd"}
     config = dict(job.record.spec["config"])
     config[section] = config[section] | common | settings | changes
     record = dataclasses.replace(job.record, spec=job.record.spec | {"config": config})
@@ -111,7 +113,7 @@ def made(pipeline, tmp_path_factory) -> dict[str, Job]:
     return jobs
 
 
-def assert_alike(job: Job, other: Job, record: Callable[[str, object], None]) -> None:
+def assert_alike(job: Job, other: Job) -> None:
     """Losses and weights of two trainings agree to 1e-5; of the weights those that have been trained."""
     kind = job.record.stage.removeprefix("train_")
     one, two = (read_weights(path, kind=kind) for path in (job.output, other.output))
@@ -122,19 +124,17 @@ def assert_alike(job: Job, other: Job, record: Callable[[str, object], None]) ->
     # frozen weights are equal to the bit
     trained = [key for key, value in one.state_dict.items() if not value.equal(two.state_dict[key])]
     first, second = (torch.cat([w.state_dict[key].flatten().double() for key in trained]) for w in (one, two))
-    difference = float((second - first).norm() / first.norm())
-    record("difference", difference)
-    assert difference <= 1e-5
+    assert float((second - first).norm() / first.norm()) <= 1e-5
 
 
 @pytest.mark.parametrize("name", TRAINERS)
-def test_two_ranks_train_as_one_process(made, name, record_property):
-    assert_alike(made[f"{name} by 1"], made[f"{name} by 2"], record_property)
+def test_two_ranks_train_as_one_process(made, name):
+    assert_alike(made[f"{name} by 1"], made[f"{name} by 2"])
 
 
 @pytest.mark.parametrize("name", ["1 then 2", "2 then 1"])
-def test_checkpoints_serve_any_number_of_ranks(made, name, record_property):
-    assert_alike(made["irnet by 1"], made[name], record_property)
+def test_checkpoints_serve_any_number_of_ranks(made, name):
+    assert_alike(made["irnet by 1"], made[name])
 
 
 class Launched:
@@ -175,6 +175,14 @@ class Launched:
         return [attempt.outcome for attempt in read_attempts(self.job.results, self.job.record)]
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def launch(tmp_path) -> Iterator[Callable[..., Launched]]:
     started = []
@@ -196,7 +204,6 @@ def long_job(pipeline, tmp_path) -> Job:
     return make_job(pipeline, tmp_path, "irnet", epochs=1000)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_rank_that_is_killed_ends_all(launch, long_job, rank):
     launched = launch(long_job)
@@ -204,7 +211,7 @@ def test_rank_that_is_killed_ends_all(launch, long_job, rank):
     ranks = launched.ranks()
     os.kill(ranks[rank], signal.SIGKILL)
     assert launched.process.wait(SECONDS) == 2
-    assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())
+    assert not any(alive(pid) for pid in ranks.values())
     expected = (
         f"error: train_irnet: rank {rank} of 2 was ended by SIGKILL, most likely because memory ran out; "
     )
@@ -212,7 +219,6 @@ def test_rank_that_is_killed_ends_all(launch, long_job, rank):
     assert not [line for line in launched.said if "Traceback" in line]
 
 
-@pytest.mark.slow
 def test_rank_that_fails_speaks_for_all(launch, long_job, tmp_path):
     launched = launch(dataclasses.replace(long_job, root=copied(long_job.root, tmp_path)))
     launched.until_saved()
@@ -227,7 +233,6 @@ def copied(root: Path, folder: Path) -> Path:
     return Path(shutil.copytree(root, folder / "photos"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "rank"), [(signal.SIGTERM, None), (signal.SIGUSR1, None), (signal.SIGINT, 1)]
 )
@@ -245,20 +250,18 @@ def test_signal_stops_all(launch, long_job, number, rank):
     assert launched.outcomes() == ["interrupted"]
 
 
-@pytest.mark.slow
 def test_ranks_stop_with_what_has_started_them(launch, long_job):
     launched = launch(long_job)
     launched.until_saved()
     ranks = launched.ranks()
     launched.process.kill()
     end = time.monotonic() + SECONDS
-    while any(Path(f"/proc/{pid}").exists() for pid in ranks.values()):
+    while any(alive(pid) for pid in ranks.values()):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert launched.outcomes() == ["interrupted"]
 
 
-@pytest.mark.slow
 def test_batch_that_the_devices_do_not_divide(launch, long_job):
     launched = launch(long_job, devices=3)
     assert launched.process.wait(SECONDS) == 2
