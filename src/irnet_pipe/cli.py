@@ -9,13 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from irnet_pipe import __version__, cli_results
 from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
-
-if TYPE_CHECKING:
-    from irnet_pipe.runtime.ranks import Ranks
+from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
 STAGE_VERBS = {
     "train_cam": "train the classifier",
@@ -43,15 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0; 1 where `status` finds a run unfinished, or `gc` damage; 2 for bad input; 75 for a trainer told to stop.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser().parse_args(words, argparse.Namespace(words=words))
+    ranks = Ranks.of(os.environ)
+    options = _parser().parse_args(words, argparse.Namespace(words=words, ranks=ranks))
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         with machine_faults_told():
             return run(options) or 0
     except (InputError, Interrupted, PeerLost) as error:
-        from irnet_pipe.runtime.ranks import Ranks
-
-        return Ranks.of(os.environ).end(error)
+        return ranks.end(error)
 
 
 def _print(text: str) -> None:
@@ -104,10 +100,7 @@ def _add_stage(verb: argparse.ArgumentParser, stage: str) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from irnet_pipe.runtime.ranks import Ranks, end_with_parent
-
-    ranks = Ranks.of(os.environ)
-    if ranks.size > 1:
+    if options.ranks.size > 1:
         end_with_parent()
         if options.stage not in TRAINERS:
             raise InputError(f"{options.stage}: runs in one process; start it without torchrun")
@@ -115,7 +108,7 @@ def _stage(options: argparse.Namespace) -> int:
         from irnet_pipe.runtime.launch import start_ranks
 
         return start_ranks(options.devices, options.words)
-    _run_stage(options, ranks)
+    _run_stage(options, options.ranks)
     return 0
 
 
