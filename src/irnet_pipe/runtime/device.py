@@ -21,6 +21,8 @@ def use_device(name: str, *, number: int | None = None) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+        if number is None:
+            return torch.device(name)
     if name == "cuda" and number is not None:
         name = f"cuda:{number}"
     try:
