@@ -99,6 +99,7 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "runtime.outputs": ("elsewhere", ()),
     "runtime.workers": (0, ()),
     "runtime.device": ("auto", ()),
+    "runtime.devices_per_training": (2, ()),
     "runtime.checkpoint_minutes": (1, ()),
     "runtime.scratch": ("$TMPDIR", ()),
     "runtime.whole_graph": (True, ()),

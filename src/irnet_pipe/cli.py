@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from irnet_pipe import __version__, cli_results
-from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted, machine_faults_told
+from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
+from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
 STAGE_VERBS = {
     "train_cam": "train the classifier",
@@ -28,6 +30,8 @@ STAGE_VERBS = {
 }
 DEVICE_STAGES = ("train_cam", "infer_cam", "train_irnet", "infer_irnet")
 """Stages that compute on a CUDA device where there is one."""
+TRAINERS = ("train_cam", "train_irnet")
+"""Stages that several processes may share."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,22 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 1 where `status` finds a run unfinished, or `gc` damage; 2 for bad input; 75 for a trainer told to stop.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    ranks = Ranks.of(os.environ)
+    options = _parser().parse_args(words, argparse.Namespace(words=words, ranks=ranks))
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
         with machine_faults_told():
             return run(options) or 0
-    except InputError as error:
-        for problem in error.problems:
-            _print_error(f"error: {problem}")
-        return EXIT_INPUT
-    except Interrupted as error:
-        _print_error(f"stopped: {error}")
-        return EXIT_INTERRUPTED
-
-
-def _print_error(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    except (InputError, Interrupted, PeerLost) as error:
+        return ranks.end(error)
 
 
 def _print(text: str) -> None:
@@ -93,14 +90,34 @@ def _add_stage(verb: argparse.ArgumentParser, stage: str) -> None:
         "--checkpoint-minutes", type=float, default=5, help="trainers save their state this often"
     )
     verb.add_argument("--scratch", help="folder of this machine to work in, such as '$TMPDIR'")
+    if stage in TRAINERS:
+        verb.add_argument(
+            "--devices",
+            type=int,
+            default=1,
+            help="processes that share each batch, with a device each, started as torchrun would",
+        )
     verb.set_defaults(run=_stage, stage=stage)
 
 
-def _stage(options: argparse.Namespace) -> None:
+def _stage(options: argparse.Namespace) -> int:
+    if options.ranks.size > 1:
+        end_with_parent()
+        if options.stage not in TRAINERS:
+            raise InputError(f"{options.stage}: runs in one process; start it without torchrun")
+    elif options.stage in TRAINERS and options.devices > 1:
+        from irnet_pipe.runtime.launch import start_ranks
+
+        return start_ranks(options.devices, options.words)
+    _run_stage(options, options.ranks)
+    return 0
+
+
+def _run_stage(options: argparse.Namespace, ranks: Ranks) -> None:
     from irnet_pipe.recipes import read_record
     from irnet_pipe.runtime.attempts import attempt
+    from irnet_pipe.runtime.events import Events
     from irnet_pipe.runtime.job import Job
-    from irnet_pipe.runtime.lease import lease
     from irnet_pipe.runtime.scratch import in_scratch
 
     record = read_record(options.recipe)
@@ -112,7 +129,10 @@ def _stage(options: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     results = options.recipe.parent.parent
     wanted = options.device if record.stage in DEVICE_STAGES else "cpu"
-    with attempt(record, results) as events, lease(wanted, label=record.label, events=events) as device:
+    with (
+        attempt(record, results) if ranks.leads else nullcontext(Events()) as events,
+        ranks.leased(wanted, label=record.label, events=events) as device,
+    ):
         job = Job(
             record=record,
             output=options.output,
@@ -122,6 +142,7 @@ def _stage(options: argparse.Namespace) -> None:
             device=device,
             checkpoint_minutes=options.checkpoint_minutes,
             events=events,
+            ranks=ranks,
         )
         with in_scratch(job, options.scratch) as local:
             import_module(f"irnet_pipe.stages.{record.stage}").run(local)

@@ -16,6 +16,9 @@ EXIT_INPUT = 2
 EXIT_UNFINISHED = 1
 """Exit code of what looks at results, where they are not all there and whole."""
 
+EXIT_FAILED = 1
+"""Exit code of what fails for a reason that lies elsewhere."""
+
 EXIT_INTERRUPTED = 75
 """Exit code of a trainer that was told to stop and saved its state (sysexits: temporary failure)."""
 
@@ -55,6 +58,10 @@ class NewerArtifactError(ArtifactError):
 
 class Interrupted(Exception):  # noqa: N818 (it is no error)
     """A trainer was told to stop and has saved its state; the next attempt goes on from there."""
+
+
+class PeerLost(Exception):  # noqa: N818 (the error is another rank's)
+    """Another rank of a distributed training has gone: whatever went wrong there is what is to be told."""
 
 
 def is_machine_fault(error: BaseException) -> bool:

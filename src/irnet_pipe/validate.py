@@ -135,6 +135,13 @@ class _Validation:
                 f"{key}.batch is {settings.batch}, but there are only {images} {what}; set it to {images} or "
                 "less, or add images",
             )
+        devices = self.config.runtime.devices_per_training
+        if settings.batch % devices:
+            self.problems.add(
+                "shares of batches",
+                f"{key}.batch is {settings.batch}, which runtime.devices_per_training {devices} does not divide; "
+                "change one of them (another batch gives other results)",
+            )
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
 
@@ -151,7 +158,9 @@ class _Validation:
 
     def check_memory(self, index: Index, device: torch.device) -> str:
         total = resources.memory_total(device)
-        needs = dict(self.memory_needs(index))
+        # devices have a memory each, processes on a CPU share one
+        shares = self.config.runtime.devices_per_training if device.type == "cuda" else 1
+        needs = dict(self.memory_needs(index, shares))
         for key, need in needs.items():
             if need > total:
                 remedy = (
@@ -165,7 +174,7 @@ class _Validation:
         key, need = max(needs.items(), key=lambda item: item[1])
         return f"memory: about {_gib(need)} needed (by {key}), {device} has {_gib(total)}"
 
-    def memory_needs(self, index: Index) -> Iterator[tuple[str, int]]:
+    def memory_needs(self, index: Index, shares: int) -> Iterator[tuple[str, int]]:
         cam, irnet = self.config.cam, self.config.irnet
         entries = [*index.train, *index.label]
         yield "inference on the largest photo", resources.inference_bytes(self.config, entries)
@@ -177,11 +186,11 @@ class _Validation:
             yield (
                 "cam.train",
                 resources.training_bytes(
-                    classifier, batch=train.batch, crop=train.crop, precision=train.precision
+                    classifier, batch=train.batch // shares, crop=train.crop, precision=train.precision
                 ),
             )
         if self.has_irnet and irnet.trained is None:
-            batch, crop = irnet.train.batch, irnet.train.crop
+            batch, crop = irnet.train.batch // shares, irnet.train.crop
             heads = resources.training_bytes(
                 IRNet(irnet.backbone).train(), batch=batch, crop=crop, precision=irnet.train.precision
             )

@@ -55,6 +55,13 @@ def test_a_training(project):
     assert submitted(project, "--until", "train_cam") == [asked.format(8000), asked.format(16000)]
 
 
+def test_a_training_on_several_gpus(project):
+    project.values["runtime"]["devices_per_training"] = 2
+    asked = "--parsable --export=ALL -p main -t 1440 --mem {} --cpus-per-task=8 --signal=TERM@120 --gpus=2"
+    lines = submitted(project, "--until", "train_cam", "--resources", "gpu=2")
+    assert lines == [asked.format(16000), asked.format(32000)]
+
+
 def test_four_shards_are_one_job(project):
     """They share a GPU and its memory one after another, so their times add up."""
     weights = Path("results", prepare(parse_config(project.values)).plan.of("train_cam")[0].path)

@@ -235,7 +235,8 @@ def test_stages_with_a_device_are_those_that_use_one():
     assert set(cli.DEVICE_STAGES) == using
     rules = "".join(path.read_text() for path in (package.parents[1] / "workflow/rules").glob("*.smk"))
     parts = {part.split(":")[0]: part for part in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:]}
-    assert {name for name, part in parts.items() if "gpu=1" in part} == using
+    assert {name for name, part in parts.items() if "gpu=" in part} == using
+    assert {name for name, part in parts.items() if "gpu=DEVICES" in part} == set(cli.TRAINERS)
 
 
 def test_failed_stage_is_told_of(tiny_config, tmp_path, capsys):

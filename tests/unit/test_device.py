@@ -11,6 +11,15 @@ def test_auto_takes_cuda_where_there_is_any(monkeypatch):
         assert use_device("auto").type == kind
 
 
+def test_each_rank_takes_the_device_of_its_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert use_device("auto", number=1) == use_device("cuda", number=1) == torch.device("cuda", 1)
+    assert use_device("cpu", number=1) == torch.device("cpu")
+    with pytest.raises(InputError, match=r"'cuda:2', but torch sees 2 CUDA devices"):
+        use_device("auto", number=2)
+
+
 def test_named_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert use_device("cpu") == torch.device("cpu")

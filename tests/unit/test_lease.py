@@ -6,8 +6,9 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections import defaultdict
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from irnet_pipe.runtime import lease
 from irnet_pipe.runtime.events import Events
 lease.POLL_SECONDS = 0.01
 devices = [lease.Device("0", "GPU-a"), lease.Device("1", "GPU-b")]
-with lease.lease(sys.argv[1], label="job", events=Events(), devices=devices):
+with lease.lease(sys.argv[1], label="job", events=Events(), devices=devices, number=int(sys.argv[3])):
     assert "torch" not in sys.modules
     start = time.monotonic()
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
@@ -45,9 +46,9 @@ def folder(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def start(wanted: str, then: str) -> subprocess.Popen[str]:
-    """A process that leases a device, prints its name, evaluates `then`, and prints when it held the lease."""
-    command = [sys.executable, "-c", HOLDER, wanted, then]
+def start(wanted: str, then: str, *, number: int = 1) -> subprocess.Popen[str]:
+    """A process that leases devices, prints their names, evaluates `then`, and prints when it held the lease."""
+    command = [sys.executable, "-c", HOLDER, wanted, then, str(number)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, **pipes)
 
@@ -76,6 +77,44 @@ def test_eight_processes_share_two_devices(folder):
         intervals.sort()
         for (_, end), (begin, _) in pairwise(intervals):
             assert end <= begin
+
+
+def test_jobs_that_want_both_devices_do_not_wait_for_each_other():
+    with lease("cuda", label="one", events=Events(), devices=DEVICES[:1]):
+        with lease("cuda", label="two", events=Events(), devices=DEVICES[1:]):
+            processes = [start("auto", "time.sleep(0.02)", number=2) for _ in range(5)]
+            processes += [start("auto", "time.sleep(0.02)")]
+            for process in processes:
+                assert "job: waits for a CUDA device" in waits(process)
+        time.sleep(0.3)  # one of them takes the device that is free, and wants the other
+    held = []
+    for process in processes:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        devices, times = output.splitlines()
+        held.append((*(float(moment) for moment in times.split()), set(devices.split(","))))
+    assert sorted(len(devices) for *_, devices in held) == [1, 2, 2, 2, 2, 2]
+    for (_, end, devices), (begin, _, others) in combinations(sorted(held, key=lambda one: one[0]), 2):
+        assert end <= begin or not devices & others
+
+
+def test_several_devices_are_seen_together(tmp_path):
+    events = Events(tmp_path / "events.jsonl")
+    with lease("cuda", label="job", events=events, devices=DEVICES, number=2) as name:
+        assert (name, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda", "0,1")
+    (leased,) = read_events(tmp_path / "events.jsonl")
+    assert (leased["event"], leased["device"]) == ("leased", "0,1")
+
+
+@pytest.mark.parametrize(("wanted", "devices"), [("cuda", DEVICES[:1]), ("cuda:1", DEVICES)])
+def test_more_devices_than_there_are(wanted, devices):
+    with (
+        pytest.raises(
+            InputError, match=r"on 2 devices, but this job may use 1 \([01]\); lower runtime\.devices_per"
+        ),
+        lease(wanted, label="job", events=Events(), devices=devices, number=2),
+    ):
+        pass
 
 
 def test_lease_of_a_killed_holder_is_free_at_once():

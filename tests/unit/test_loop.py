@@ -18,6 +18,7 @@ from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.recipes import Record
 from irnet_pipe.runtime.events import Events, read_events
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.ranks import Ranks
 from irnet_pipe.training.loop import Task, curves, train
 from irnet_pipe.training.schedule import Schedule
 
@@ -193,6 +194,16 @@ def zero_in_epoch_2(sample, key):
 def test_fewer_images_than_a_batch(job, tmp_path):
     with pytest.raises(InputError, match=r"cam\.train\.batch is 15, but only 14 images .* lower it to 14"):
         train(make_task(Noise(tmp_path), batch=15), job)
+
+
+def test_batch_that_ranks_cannot_share_equally(job, tmp_path):
+    with pytest.raises(InputError) as caught:
+        train(make_task(Noise(tmp_path)), dataclasses.replace(job, ranks=Ranks(rank=1, size=3)))
+    (message,) = caught.value.problems
+    assert message.startswith(
+        "cam.train.batch is 4, which 3 ranks cannot share equally; train on a number of ranks"
+    )
+    assert "(runtime.devices_per_training, or torchrun's --nproc-per-node)" in message
 
 
 def test_half_precision_needs_cuda(job, tmp_path):

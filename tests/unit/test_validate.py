@@ -97,6 +97,14 @@ def test_fewer_images_than_a_batch(values: dict[str, Any]) -> None:
     assert "irnet.train.batch is 7, but there are only 6 training images with labels; set it to 6" in told
 
 
+def test_batch_that_the_devices_of_a_training_do_not_divide(values: dict[str, Any]) -> None:
+    told = problems(values, {"irnet": {"train": {"batch": 3}}, "runtime": {"devices_per_training": 2}})
+    assert told.endswith(
+        "irnet.train.batch is 3, which runtime.devices_per_training 2 does not divide; change one of them (another "
+        "batch gives other results)"
+    )
+
+
 def test_a_crop_that_no_pair_fits_into() -> None:
     with pytest.raises(InputError, match=r"train\.crop is 72, but radius 10 needs 73 or more"):
         parse_config({"irnet": {"train": {"crop": 72}}})

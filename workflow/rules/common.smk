@@ -35,6 +35,7 @@ except InputError as error:
     exit_on_bad_input(error)
 
 RESULTS = RUNTIME.results
+DEVICES = RUNTIME.devices_per_training
 START = datetime.now(UTC)
 # Only the main process knows what is planned, and only there the publications are made, one a setting.
 PLANNED = []
@@ -79,13 +80,14 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def stage_command(stage):
-    """Shell command of a stage: the same that a person would type."""
+def stage_command(stage, **own):
+    """Shell command of a stage, with options of its own: the same that a person would type."""
     options = {
         "root": ROOT,
         "workers": RUNTIME.workers,
         "device": RUNTIME.device,
         "checkpoint-minutes": RUNTIME.checkpoint_minutes,
+        **own,
     }
     if RUNTIME.scratch is not None:
         options["scratch"] = RUNTIME.scratch

@@ -12,17 +12,17 @@ rule train_irnet:
         f"{RESULTS}/benchmarks/train_irnet/{{unit}}.{{recipe}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2
+    threads: 2 * DEVICES
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(8000 * DEVICES),
         runtime=1440,
-        gpu=1,
+        gpu=DEVICES,
     params:
         label=label,
     message:
         "{params.label}"
     shell:
-        stage_command("train_irnet")
+        stage_command("train_irnet", devices=DEVICES)
 
 
 rule infer_irnet:

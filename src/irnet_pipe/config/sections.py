@@ -305,6 +305,12 @@ class Runtime(Section):
     outputs: str = runtime("outputs", "Folder of what people open: outputs/<run>/.")
     workers: int = runtime(2, "Processes that load photos for training.", ge=0, le=256)
     device: str = runtime("auto", "auto, cpu, cuda or cuda:N.", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    devices_per_training: int = runtime(
+        1,
+        "CUDA devices, or processes on a CPU, that share each batch of a training; they must divide it.",
+        ge=1,
+        le=1024,
+    )
     checkpoint_minutes: float = runtime(
         5, "Training is saved this often, and after each epoch.", gt=0, le=1440
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from irnet_pipe.artifacts.weights import first_mismatch, read_state_dict
 from irnet_pipe.errors import InputError
+from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
@@ -23,7 +24,8 @@ class Backbone(nn.Module):
         frozen_stages: how many of the five stages (stem, layer1 … layer4) never change: they have no
             gradient, build no graph, and keep their running statistics.
         batch_norm: 'running' normalises with the stored statistics in training as well; 'batch' gathers
-            statistics in training (stages that are not frozen) and uses the gathered ones in evaluation.
+            statistics of the global batch in training (stages that are not frozen) and uses the gathered ones
+            in evaluation.
 
     Attributes:
         channels: of the five feature maps.
@@ -31,7 +33,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, *, frozen_stages: int = 0, batch_norm: str = "running") -> None:
         super().__init__()
-        resnet = torchvision.models.get_model(name, weights=None)
+        resnet = torchvision.models.get_model(name, weights=None, norm_layer=GlobalBatchNorm2d)
         self.conv1 = resnet.conv1
         self.bn1 = resnet.bn1
         self.relu = resnet.relu

@@ -9,17 +9,22 @@ from irnet_pipe.errors import InputError
 AUTOCAST_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def use_device(name: str) -> torch.device:
+def use_device(name: str, *, number: int | None = None) -> torch.device:
     """Resolve a device.
 
     Args:
         name: auto (CUDA where there is any), cpu, cuda or cuda:N.
+        number: of the CUDA device, where the name has none.
 
     Raises:
         InputError: no such name, or a CUDA device that is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        if number is None:
+            return torch.device(name)
+    if name == "cuda" and number is not None:
+        name = f"cuda:{number}"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,9 @@ from irnet_pipe.data.image_list import ImageEntry, read_list
 from irnet_pipe.data.truth_list import TRUTH_NAME
 from irnet_pipe.recipes import INDEX, WORK, Parent, Record, read_record, record_path
 from irnet_pipe.runtime.events import Events
+from irnet_pipe.runtime.lock import exclusive
 from irnet_pipe.runtime.progress import Progress
+from irnet_pipe.runtime.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Job:
         checkpoint_minutes: interval at which trainers save their state.
         events: of this attempt.
         inputs: folder that holds the artifacts it reads; none: results.
+        ranks: this process among those that train together.
     """
 
     record: Record
@@ -40,6 +44,7 @@ class Job:
     checkpoint_minutes: float = 5
     events: Events = field(default_factory=Events)
     inputs: Path | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
     def setting(self, path: str) -> Any:
         """Value of a config path that the stage declares."""
@@ -93,3 +98,19 @@ class Job:
         """Iterate with a progress line."""
         count = len(self.images) if total is None else total
         return Progress(total=count, title=self.record.label, unit="images", events=self.events).over(items)
+
+
+@contextmanager
+def turn(job: Job) -> Iterator[bool]:
+    """Within the block, no other job makes the artifact: rank 0 holds the lock of the work folder.
+
+    Yields:
+        Whether the artifact is still to be made.
+    """
+    if job.ranks.leads:
+        with exclusive(job.work):
+            missing = not job.output.exists()
+            job.ranks.tell("to be made", str(missing))
+            yield missing
+    else:
+        yield job.ranks.hear("to be made") == str(True)

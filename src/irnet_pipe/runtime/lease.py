@@ -1,4 +1,4 @@
-"""Leases of CUDA devices: jobs of one machine that need a device get one each, or wait.
+"""Leases of CUDA devices: jobs of one machine that need devices get them for themselves, or wait.
 
 A lease is a file lock, so the kernel ends it with its holder, however that dies. The folder of locks serves the whole
 machine and all its users. No torch here: `CUDA_VISIBLE_DEVICES` has to be set before torch looks for devices.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ FOLDER_VARIABLE = "IRNET_PIPE_LEASES"
 DEFAULT_FOLDER = "/tmp/irnet_pipe-leases"
 POLL_SECONDS = 0.5
 LIST_SECONDS = 60
+TURN = "several"
+"""Name of the lock that a job holds while it gathers several devices: two that held half each would wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,24 @@ class Device:
 
 @contextmanager
 def lease(
-    wanted: str, *, label: str, events: Events, devices: Sequence[Device] | None = None
+    wanted: str, *, label: str, events: Events, number: int = 1, devices: Sequence[Device] | None = None
 ) -> Iterator[str]:
-    """Hold a device within the block; waits while other jobs hold all of them.
+    """Hold devices within the block; waits while other jobs hold them.
 
     Args:
         wanted: auto or cuda (any device), cuda:N (the N-th in the order of CUDA_VISIBLE_DEVICES, else of
             `nvidia-smi -L`), or cpu (none).
         label: of the job, for messages.
         events: told of waiting and of the lease.
+        number: of devices; more than one are for the ranks of a training, which see all of them.
         devices: to choose from; by default those that the process may use.
 
     Yields:
-        The name under which torch sees the device: `wanted`, but cuda:0 for cuda:N. Where there is no such device,
+        The name under which torch sees the devices: `wanted`, but cuda:0 for cuda:N. Where there is no such device,
         `wanted` as it is, for `use_device` to judge.
 
     Raises:
-        InputError: the folder of locks cannot be used.
+        InputError: the folder of locks cannot be used, or there are fewer devices than `number`.
     """
     if wanted == "cpu":
         yield wanted
@@ -67,13 +70,19 @@ def lease(
         devices = visible_devices(os.environ, gpus=list_gpus())
     numbered = re.fullmatch(r"cuda:(\d+)", wanted)
     if numbered:
-        number = int(numbered[1])
-        devices = devices[number : number + 1]
+        position = int(numbered[1])
+        devices = devices[position : position + 1]
     if not devices:
         yield wanted
         return
-    with _hold_any(devices, label=label, events=events) as device:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device.name
+    if len(devices) < number:
+        raise InputError(
+            f"runtime.device: {wanted}: a training on {number} devices, but this job may use {len(devices)} "
+            f"({', '.join(device.name for device in devices)}); lower runtime.devices_per_training, or give the job "
+            f"more GPUs (resources: gpu: {number} in the profile)"
+        )
+    with _hold(devices, number, label=label, events=events) as names:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
         yield "cuda:0" if numbered else wanted
 
 
@@ -132,15 +141,30 @@ def _identity(name: str, environment: Mapping[str, str], *, gpus: Sequence[Seque
 
 
 @contextmanager
+def _hold(devices: Sequence[Device], number: int, *, label: str, events: Events) -> Iterator[list[str]]:
+    """Hold so many of the devices; yields their names in the order of `devices`."""
+    start = time.monotonic()
+    held: list[Device] = []
+    with ExitStack() as leases:
+        with _hold_any([Device(TURN, TURN)], label=label, events=events) if number > 1 else nullcontext():
+            while len(held) < number:
+                free = [device for device in devices if device not in held]
+                held.append(leases.enter_context(_hold_any(free, label=label, events=events)))
+        names = [device.name for device in devices if device in held]
+        waited = round(time.monotonic() - start, 3)
+        events.write("leased", device=",".join(names), waited_seconds=waited)
+        yield names
+
+
+@contextmanager
 def _hold_any(devices: Sequence[Device], *, label: str, events: Events) -> Iterator[Device]:
-    start, told = time.monotonic(), False
+    told = False
     folder = Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
     names = ", ".join(device.name for device in devices)
     while True:
         for device in devices:
             file = _try_lock(folder, device)
             if file is not None:
-                events.write("leased", device=device.name, waited_seconds=round(time.monotonic() - start, 3))
                 try:
                     yield device
                 finally:

@@ -1,7 +1,8 @@
-"""Devices whose memory does not suffice: smaller batches, and messages that name what to change."""
+"""Memory that does not suffice: smaller batches, messages that name what to change; and memory that is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,3 +66,14 @@ def explain_out_of_memory(message: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise InputError(f"{message}; `nvidia-smi` lists other processes on the device") from None
+
+
+def give_back_freed() -> None:
+    """Hand freed memory back to the system, where the C library is glibc; elsewhere do nothing.
+
+    oneDNN keeps small blocks for each image size that it meets. They lie between large blocks, and glibc keeps what
+    these leave: a process that meets many sizes would grow and grow.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

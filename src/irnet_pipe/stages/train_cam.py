@@ -13,8 +13,7 @@ from irnet_pipe.data.datasets import ClassifierSamples
 from irnet_pipe.errors import InputError
 from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.cam_net import CamNet
-from irnet_pipe.runtime.job import Job
-from irnet_pipe.runtime.lock import exclusive
+from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
 from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.loop import Task, train
@@ -22,13 +21,13 @@ from irnet_pipe.training.loop import Task, train
 
 def run(job: Job) -> None:
     """Write the classifier's weights: trained, or those that `cam.trained` names."""
-    with exclusive(job.work):
-        if job.output.exists():  # a twin has made it meanwhile
+    with turn(job) as missing:
+        if not missing:  # a twin has made it meanwhile
             return
-        if "cam.trained" in job.record.files:
-            _adopt(job, Path(job.record.files["cam.trained"]))
-        else:
+        if "cam.trained" not in job.record.files:
             _train(job)
+        elif job.ranks.leads:
+            _adopt(job, Path(job.record.files["cam.trained"]))
 
 
 def _adopt(job: Job, source: Path) -> None:
@@ -75,6 +74,8 @@ def _train(job: Job) -> None:
         settings=settings,
     )
     history = train(task, job)
+    if not job.ranks.leads:
+        return
     header = {
         "kind": "cam",
         "backbone": model.backbone.name,

@@ -12,8 +12,7 @@ from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weigh
 from irnet_pipe.data.datasets import RelationSamples
 from irnet_pipe.models.backbone import Backbone, pretrained_state
 from irnet_pipe.models.irnet import IRNet
-from irnet_pipe.runtime.job import Job
-from irnet_pipe.runtime.lock import exclusive
+from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
 from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.loop import Task, train
@@ -25,13 +24,13 @@ PREFIX = "backbone."
 
 def run(job: Job) -> None:
     """Write IRNet's weights: trained, or those that `irnet.trained` names."""
-    with exclusive(job.work):
-        if job.output.exists():  # a twin has made it meanwhile
+    with turn(job) as missing:
+        if not missing:  # a twin has made it meanwhile
             return
-        if "irnet.trained" in job.record.files:
-            _adopt(job, Path(job.record.files["irnet.trained"]))
-        else:
+        if "irnet.trained" not in job.record.files:
             _train(job)
+        elif job.ranks.leads:
+            _adopt(job, Path(job.record.files["irnet.trained"]))
 
 
 def _adopt(job: Job, source: Path) -> None:
@@ -64,6 +63,8 @@ def _train(job: Job) -> None:
         settings=settings,
     )
     history = train(task, job)
+    if not job.ranks.leads:
+        return
     header = {
         "kind": "irnet",
         "backbone": model.backbone.name,

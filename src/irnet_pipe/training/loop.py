@@ -1,12 +1,14 @@
 """The training loop of both networks, readable from top to bottom.
 
 Equal recipe, equal bytes: samples are seeded one by one, torch's threads are part of the recipe, and a
-training that was interrupted at any step goes on as if it had not been.
+training that was interrupted at any step goes on as if it had not been. Several ranks share each batch: their
+weights are those of one process up to rounding, and any number of ranks may go on from the same checkpoint.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,11 +21,19 @@ from torch import Tensor, nn
 
 from irnet_pipe.data.datasets import Samples, dead_loaders_told, load_batches
 from irnet_pipe.errors import InputError, Interrupted
+from irnet_pipe.runtime.collectives import (
+    data_parallel,
+    from_leader,
+    largest_of_ranks,
+    mean_over_ranks,
+    process_group,
+)
 from irnet_pipe.runtime.device import autocast, use_device
-from irnet_pipe.runtime.interrupt import stop_on_signal
+from irnet_pipe.runtime.interrupt import StopRequest, stop_on_signal
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.memory import explain_out_of_memory
 from irnet_pipe.runtime.progress import Progress
+from irnet_pipe.runtime.ranks import Ranks
 from irnet_pipe.runtime.seeding import reproducible
 from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.optimizer import make_optimizer, set_learning_rate
@@ -43,7 +53,8 @@ class Task:
         groups: its trainable parameters by the name of their group.
         learning_rates: peak of each group.
         samples: pairs (photo, target) by (epoch, index).
-        losses: (output of the model, targets) → scalars in float32 by name; `total` is minimised.
+        losses: (output of the model, targets) → scalars in float32 by name, of which each rank gives one whose
+            mean over ranks is that of the global batch; `total` is minimised.
         settings: values of the section.
     """
 
@@ -63,23 +74,26 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         Training curves: see `curves`.
 
     Raises:
-        InputError: fewer samples than a batch, a loss that is not finite, a device without the memory for a step,
-            or what the samples raise.
-        Interrupted: a signal came; the state is saved.
+        InputError: fewer samples than a batch, a batch that the ranks cannot share equally, a loss that is not
+            finite, a device without the memory for a step, or what the samples raise.
+        Interrupted: a signal came to a rank; the state is saved.
+        PeerLost: another rank has gone.
     """
-    settings, device = task.settings, use_device(job.device)
+    settings, ranks = task.settings, job.ranks
+    device = use_device(job.device, number=ranks.local_rank if ranks.size > 1 else None)
     precision = autocast(device, settings["precision"])
-    schedule = _schedule(task)
+    schedule = _schedule(task, ranks)
     checkpoints = Checkpoints(job.work, recipe=job.record.recipe)
     with (
         reproducible(device, threads=settings["threads"]),
+        process_group(ranks, device),
         dead_loaders_told(job.record.stage),
         stop_on_signal() as stop,
-        explain_out_of_memory(_too_large(task, device)),
+        explain_out_of_memory(_too_large(task, ranks, device)),
     ):
         state = _State(task, device)
-        first = state.restore(checkpoints)
-        keys = schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage)
+        first = state.restore(checkpoints.newest() if ranks.leads else None)
+        keys = map(ranks.part, schedule.batches(first, seed=job.setting("seed"), stage=job.record.stage))
         display = _Display(job, schedule, first)
         saved = time.monotonic()
         # closed at once, whatever happens: processes that load photos must not outlive the training
@@ -88,7 +102,7 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
                 factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
                 set_learning_rate(state.optimizer, factor)
                 with precision:
-                    output = task.model(photo)
+                    output = state.network(photo)
                 losses = task.losses(output, target)
                 state.note(losses)
                 if not math.isfinite(state.history["loss"][-1]):
@@ -96,19 +110,27 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
                 state.descend(losses["total"])
 
                 done = step + 1
-                display.update(state, done)
-                due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
-                if due or stop.signal or done % schedule.steps_per_epoch == 0:
-                    checkpoints.save(state.capture(), step=done)
-                    saved = time.monotonic()
-                if stop.signal:
-                    progress = f"{job.record.label}: {stop.signal} after step {done} of {schedule.steps}"
+                stopped = _stopped(stop, device)
+                if ranks.leads:
+                    display.update(state, done)
+                    due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
+                    if due or stopped or done % schedule.steps_per_epoch == 0:
+                        checkpoints.save(state.capture(), step=done)
+                        saved = time.monotonic()
+                if stopped:
+                    progress = f"{job.record.label}: {stopped} after step {done} of {schedule.steps}"
                     raise Interrupted(f"{progress}; the state is saved, and the next run goes on from there")
     return curves(state.history, schedule)
 
 
-def _schedule(task: Task) -> Schedule:
+def _schedule(task: Task, ranks: Ranks) -> Schedule:
     batch, samples = task.settings["batch"], len(task.samples)
+    if batch % ranks.size:
+        raise InputError(
+            f"{task.section}.batch is {batch}, which {ranks.size} ranks cannot share equally; train on a number of "
+            f"ranks that divides it (runtime.devices_per_training, or torchrun's --nproc-per-node), or set it to a "
+            f"multiple of {ranks.size}, which changes results"
+        )
     if samples < batch:
         raise InputError(
             f"{task.section}.batch is {batch}, but only {samples} images can be trained on; lower it to "
@@ -117,12 +139,19 @@ def _schedule(task: Task) -> Schedule:
     return Schedule(samples, batch, task.settings["epochs"])
 
 
+def _stopped(stop: StopRequest, device: torch.device) -> str | None:
+    """Name of a signal that has come to any rank: all ranks stop after the same step."""
+    number = largest_of_ranks(signal.Signals[stop.signal] if stop.signal else 0, device)
+    return signal.Signals(number).name if number else None
+
+
 class _State:
     """All that a step changes."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         self.device = device
         self.model = task.model.to(device).to(memory_format=torch.channels_last).train()
+        self.network = data_parallel(self.model, device)
         self.optimizer = make_optimizer(task.groups, task.learning_rates, settings=task.settings)
         # float16 has no small gradients: the loss is scaled up, and the gradients down again
         self.scaler = torch.amp.GradScaler(device.type, enabled=task.settings["precision"] == "fp16")
@@ -130,7 +159,7 @@ class _State:
 
     def note(self, losses: Mapping[str, Tensor]) -> None:
         """Add a step's losses and learning rates to the history; one transfer from the device for all."""
-        values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+        values = mean_over_ranks(torch.stack([loss.detach() for loss in losses.values()])).tolist()
         names = ["loss" if name == "total" else f"loss_{name}" for name in losses]
         rates = {f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups}
         for name, value in (dict(zip(names, values, strict=True)) | rates).items():
@@ -151,12 +180,12 @@ class _State:
             "scaler": self.scaler.state_dict(),
             "history": self.history,
             "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "random_cuda": [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else [],
         }
 
-    def restore(self, checkpoints: Checkpoints) -> int:
-        """Go back to the newest checkpoint; returns the number of steps done."""
-        checkpoint = checkpoints.newest()
+    def restore(self, checkpoint: tuple[int, dict[str, Any]] | None) -> int:
+        """Go back to rank 0's checkpoint, where it has one; returns the number of steps done."""
+        checkpoint = from_leader(checkpoint, self.device)
         if checkpoint is None:
             return 0
         step, state = checkpoint
@@ -166,7 +195,7 @@ class _State:
         self.history = state["history"]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+            torch.cuda.set_rng_state(state["random_cuda"][0], self.device)
         return step
 
 
@@ -178,7 +207,7 @@ class _Display:
         total = schedule.steps * schedule.batch
         self.progress = Progress(total=total, title=job.record.label, unit="images", events=job.events)
         self.progress.resume_at(first * schedule.batch)
-        if first:
+        if first and job.ranks.leads:
             sys.stderr.write(f"{job.record.label}: going on from step {first} of {schedule.steps}\n")
 
     def update(self, state: _State, done: int) -> None:
@@ -190,9 +219,9 @@ class _Display:
         self.progress.update(done * self.schedule.batch, note, epoch=epoch, loss=loss, **rates)
 
 
-def _too_large(task: Task, device: torch.device) -> str:
+def _too_large(task: Task, ranks: Ranks, device: torch.device) -> str:
     section, settings = task.section, task.settings
-    batch, crop, precision = settings["batch"], settings["crop"], settings["precision"]
+    batch, crop, precision = settings["batch"] // ranks.size, settings["crop"], settings["precision"]
     remedy = f"lower {section}.batch or {section}.crop"
     if precision == "fp32":
         remedy += f", or set {section}.precision: bf16"

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from irnet_pipe.numerics.relation_pairs import EPSILON, TERMS, relation_sums
+from irnet_pipe.runtime.collectives import n_ranks, sum_over_ranks
 
 TERM_WEIGHTS = {"pos_bg": 0.25, "pos_fg": 0.25, "neg": 0.5, "disp_bg": 0.5, "disp_fg": 0.5}
 """Share of each loss in the total."""
@@ -23,13 +24,15 @@ def relation_losses(
     Returns:
         float32 scalars: 'pos_bg', 'pos_fg', 'neg' (affinity of background, same-class and different pairs),
         'disp_bg', 'disp_fg' (displacement of the first two) and 'total', their weighted sum. A loss without
-        pairs is 0.
+        pairs is 0. Of several ranks each gives the part of its images, such that the mean over ranks is the loss
+        over the pairs of all of them.
 
     Raises:
         ValueError: the grid is too small to hold a pair.
     """
     boundary = torch.sigmoid(boundary_logit.float().squeeze(1))
     sums, pairs = relation_sums(boundary, displacement.float(), label, radius=radius)
-    losses = dict(zip(TERMS, sums / (pairs + EPSILON), strict=True))
+    means = n_ranks() * sums / (sum_over_ranks(pairs) + EPSILON)
+    losses = dict(zip(TERMS, means, strict=True))
     total = torch.stack([weight * losses[term] for term, weight in TERM_WEIGHTS.items()]).sum()
     return {**losses, "total": total}
