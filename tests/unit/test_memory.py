@@ -1,5 +1,7 @@
 """Devices without enough memory, played on the CPU."""
 
+import ctypes
+import resource
 import sys
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from irnet_pipe.errors import InputError
 from irnet_pipe.models.cam_net import CamNet, multi_scale_class_maps
 from irnet_pipe.models.irnet import IRNet, boundary_and_displacement
-from irnet_pipe.runtime.memory import explain_out_of_memory, halving, too_large_photo
+from irnet_pipe.runtime.memory import explain_out_of_memory, give_back_freed, halving, too_large_photo
 
 
 def room_for(n: int, function, sizes: list[int] | None = None):
@@ -104,3 +106,30 @@ def test_lack_of_memory_becomes_a_message(tmp_path):
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory("memory"):
         raise RuntimeError("shapes do not match")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
+def test_freed_memory_is_given_back():
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+
+    def resident() -> int:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+    blocks = [libc.malloc(100_000) for _ in range(1000)]  # small enough to lie on the heap
+    for block in blocks:
+        ctypes.memset(block, 1, 100_000)
+    last = libc.malloc(100_000)
+    for block in blocks:
+        libc.free(block)
+    full = resident()
+    give_back_freed()
+    libc.free(last)
+    assert full - resident() > 80_000_000
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    give_back_freed()
