@@ -9,8 +9,9 @@ from pycocotools import mask as coco_mask
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.ground_truth import CocoTruth, VocTruth, open_truth
-from irnet_pipe.evaluation.polygon import polygon_mask
+from irnet_pipe.evaluation.polygon import polygon_runs
 from irnet_pipe.export.voc import encode_png
+from irnet_pipe.numerics.masks import decode_rle
 
 # pycocotools hands numpy an object whose __array__ knows no `copy`.
 pytestmark = pytest.mark.filterwarnings(
@@ -230,5 +231,5 @@ def test_polygons_are_filled_as_pycocotools_does(seed, whole):
     polygon = (corners.round() if whole else corners).ravel().tolist()
     [encoded] = coco_mask.frPyObjects([polygon], height, width)
     np.testing.assert_array_equal(
-        polygon_mask(polygon, height=height, width=width), coco_mask.decode(encoded)
+        decode_rle(polygon_runs(polygon, size=(height, width)), size=(height, width)), coco_mask.decode(encoded)
     )

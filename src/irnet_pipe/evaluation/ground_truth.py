@@ -15,9 +15,9 @@ from PIL import Image
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.instance import Instances
-from irnet_pipe.evaluation.polygon import polygon_mask
+from irnet_pipe.evaluation.segmentation import segmentation_runs
 from irnet_pipe.export.voc import MAX_LABELS, VOID, painting_order
-from irnet_pipe.numerics.masks import decode_rle, decompress_rle
+from irnet_pipe.numerics.masks import decode_rle
 
 WIDE_VOID = 65535
 """Void label where there are more than 254 classes, so that 255 is a class."""
@@ -197,21 +197,9 @@ class CocoTruth:
         if isinstance(segmentation, dict):
             _check_size(what, tuple(segmentation["size"]), size=size)
         try:
-            return _fill(segmentation, size=size)
+            return np.asarray(decode_rle(segmentation_runs(segmentation, size=size), size=size))
         except ValueError as error:
             raise InputError(f"{what}: segmentation cannot be used ({error}); mend or drop it") from error
-
-
-def _fill(segmentation: Any, *, size: tuple[int, int]) -> BoolArray:
-    """(H, W) mask of a COCO segmentation: polygons that are united, or an RLE, compressed or not."""
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        runs = decompress_rle(counts) if isinstance(counts, str) else np.array(counts, dtype=np.uint32)
-        return np.asarray(decode_rle(runs, size=size))
-    mask = np.zeros(size, dtype=bool)
-    for polygon in segmentation:
-        mask |= polygon_mask(polygon, height=size[0], width=size[1])
-    return mask
 
 
 def _read_png(path: Path, *, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

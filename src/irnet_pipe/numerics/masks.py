@@ -270,8 +270,14 @@ _DIGITS = 7
 
 
 def decompress_rle(text: str) -> np.ndarray:
-    """(runs,) uint32 counts of COCO's compressed counts."""
+    """(runs,) uint32 counts of COCO's compressed counts.
+
+    Raises:
+        ValueError: characters that COCO's code does not have, or an end within a number.
+    """
     digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] >= 32:
+        raise ValueError("compressed counts that are empty, cut off, or hold characters outside of '0'…'o'")
     ends = np.flatnonzero(digits < 32)
     starts = np.concatenate([[0], ends[:-1] + 1])
     place = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
