@@ -73,7 +73,7 @@ def test_voc_knows_its_images(voc):
     [
         ({"classes": CLASSES.T}, r"c\.png: ground truth has 4×3 pixels .* 3×4"),
         ({"objects": OBJECTS.T}, r"o\.png: ground truth has 4×3 pixels .* 3×4"),
-        ({"class_names": ["cat"]}, r"c\.png: palette index 2, but dataset\.classes names 1 classes"),
+        ({"class_names": ["cat"]}, r"c\.png: palette index 2, but 1 classes are named"),
         (
             {"objects": np.full(SIZE, 9, np.uint8), "classes": np.zeros(SIZE, np.uint8)},
             r"object 9 has no class in .*c\.png",
@@ -231,5 +231,6 @@ def test_polygons_are_filled_as_pycocotools_does(seed, whole):
     polygon = (corners.round() if whole else corners).ravel().tolist()
     [encoded] = coco_mask.frPyObjects([polygon], height, width)
     np.testing.assert_array_equal(
-        decode_rle(polygon_runs(polygon, size=(height, width)), size=(height, width)), coco_mask.decode(encoded)
+        decode_rle(polygon_runs(polygon, size=(height, width)), size=(height, width)),
+        coco_mask.decode(encoded),
     )

@@ -111,8 +111,8 @@ class VocTruth:
         unknown = labels[(labels > self._n_classes) & (labels != VOID)]
         if unknown.size:
             raise InputError(
-                f"{path}: palette index {unknown.max()}, but dataset.classes names {self._n_classes} classes "
-                f"(allowed: 0…{self._n_classes} and {VOID}); name all classes, in the order of the palette"
+                f"{path}: palette index {unknown.max()}, but {self._n_classes} classes are named "
+                f"(allowed: 0…{self._n_classes} and {VOID}); name all of them, in the order of the palette"
             )
         return labels
 

@@ -55,4 +55,5 @@ def _outline(corners: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     line = np.repeat(np.arange(len(corners)), n_steps + 1)
     step = np.arange(len(line)) - np.repeat(np.cumsum(n_steps + 1) - n_steps - 1, n_steps + 1)
     step = np.where(back[line, 0], n_steps[line] - step, step)
-    return np.trunc(low[line] + slope[line] * step[:, None] + 0.5).astype(np.int64)
+    points: npt.NDArray[np.int64] = np.trunc(low[line] + slope[line] * step[:, None] + 0.5).astype(np.int64)
+    return points
