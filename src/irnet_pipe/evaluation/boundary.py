@@ -37,12 +37,24 @@ class BoundaryEvaluator:
         """Take the label maps of one image, each (H, W); predicted labels that are no class have no boundary."""
         tolerance = max(1.0, TOLERANCE * float(np.hypot(*truth.shape)))
         void = truth == self._void
-        for label in np.union1d(prediction, truth):
-            if 0 <= label < len(self._sum):
-                found, true = (_boundary((labels == label) & ~void) for labels in (prediction, truth))
-                if len(found) or len(true):
-                    self._sum[label] += _f_score(found, true, tolerance=tolerance)
-                    self._images[label] += 1
+        found, found_label = self._boundaries(prediction, void)
+        true, true_label = self._boundaries(truth, void)
+        for label in np.union1d(found_label, true_label):
+            f_score = _f_score(found[found_label == label], true[true_label == label], tolerance=tolerance)
+            self._sum[label] += f_score
+            self._images[label] += 1
+
+    def _boundaries(self, labels: LabelArray, void: BoolArray) -> tuple[npt.NDArray[np.intp], LabelArray]:
+        """(n, 2) pixels that have one of their four neighbours outside of their label, and their labels (n,)."""
+        labels = np.where(void | (labels >= len(self._sum)), -1, labels.astype(np.int32))
+        border = np.zeros(labels.shape, dtype=bool)
+        across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
+        border[:, 1:] |= across
+        border[:, :-1] |= across
+        border[1:] |= down
+        border[:-1] |= down
+        border &= labels >= 0
+        return np.argwhere(border), labels[border]
 
     def result(self) -> FloatArray:
         """(n_classes,) mean F of each label, nan for labels without any boundary."""
@@ -50,16 +62,6 @@ class BoundaryEvaluator:
         seen = self._images > 0
         score[seen] = self._sum[seen] / self._images[seen]
         return score
-
-
-def _boundary(mask: BoolArray) -> npt.NDArray[np.intp]:
-    """(n, 2) pixels of a mask that have one of their four neighbours outside of it; the image's edge is no boundary."""
-    inner = mask.copy()
-    inner[1:] &= mask[:-1]
-    inner[:-1] &= mask[1:]
-    inner[:, 1:] &= mask[:, :-1]
-    inner[:, :-1] &= mask[:, 1:]
-    return np.argwhere(mask & ~inner)
 
 
 def _f_score(found: npt.NDArray[np.intp], true: npt.NDArray[np.intp], *, tolerance: float) -> float:

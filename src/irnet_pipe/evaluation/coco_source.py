@@ -191,7 +191,8 @@ def _classes_by_name(file: CocoFile, known: CocoFile, truth: TruthSource) -> dic
     if unknown := [name for name in used.values() if name not in number]:
         raise InputError(
             f"{known.path}: categories that {truth.description} does not have: {', '.join(map(repr, unknown))} "
-            f"(there: {', '.join(truth.class_names)}); write both names alike in one of the files"
+            f"(there: {', '.join(truth.class_names)}); write both names alike in one of the files, "
+            "or name those of a VOC palette by --classes"
         )
     return {category: number[name] for category, name in used.items()}
 

@@ -223,7 +223,9 @@ CLASS_COLUMNS = (
 def _class_table(sheet: Sheet) -> Iterator[str]:
     columns = [(protocol, name) for protocol, name in CLASS_COLUMNS if protocol in sheet]
     values = [sheet[protocol][name]["classes"] for protocol, name in columns]
-    names = list(dict.fromkeys(name for column in values for name in column))
+    names = list(
+        dict.fromkeys(name for column in reversed(values) for name in column)
+    )  # background comes first
     heads = [f"{protocol} {name}" for protocol, name in columns]
     wide = max((len(name) for name in names), default=0)
     yield " " * wide + "".join(f"{head:>{len(head) + 2}}" for head in heads)

@@ -275,17 +275,26 @@ def decompress_rle(text: str) -> np.ndarray:
     Raises:
         ValueError: characters that COCO's code does not have, or an end within a number.
     """
-    digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
-    if not digits.size or digits.min() < 0 or digits.max() > 63 or digits[-1] >= 32:
+    characters = np.frombuffer(text.encode("ascii"), np.uint8)
+    if not text or characters.min() < 48 or characters.max() > 111 or characters[-1] >= 80:
         raise ValueError("compressed counts that are empty, cut off, or hold characters outside of '0'…'o'")
-    ends = np.flatnonzero(digits < 32)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    place = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
-    negative = digits[ends] & 16 > 0
-    numbers = np.add.reduceat((digits & 31) << place, starts) - (
-        negative.astype(np.int64) << (place[ends] + 5)
-    )
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    counts: np.ndarray = numbers.astype(np.uint32)
+    counts: np.ndarray = _decompress(characters).astype(np.uint32)
     return counts
+
+
+@njit(cache=True, nogil=True)
+def _decompress(characters: np.ndarray) -> np.ndarray:
+    counts = np.empty(len(characters), np.int64)
+    n, number, place = 0, 0, 0
+    for character in characters:
+        digit = np.int64(character) - 48
+        number |= (digit & 31) << place
+        place = min(place + 5, 55)  # malformed counts may go on
+        if digit < 32:
+            if digit & 16:
+                number |= -1 << place
+            if n > 2:
+                number += counts[n - 2]
+            counts[n] = number
+            n, number, place = n + 1, 0, 0
+    return counts[:n]
