@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from irnet_pipe.errors import InputError
-from irnet_pipe.evaluation.json_stream import Element, read_element, read_elements
+from irnet_pipe.evaluation.json_stream import Element, is_list, read_element, read_elements
 from irnet_pipe.evaluation.segmentation import segmentation_runs
 
 ImageId = int | str
@@ -45,18 +45,16 @@ class CocoFile:
         self.category_ids: set[int] = set()
         self._ordinal: dict[ImageId, int] = {}
         self._image, self._start, self._length = array("q"), array("q"), array("q")
-        keys = set()
         try:
+            self.is_list = is_list(path)
             for element in read_elements(path):
-                keys.add(element.key)
                 self._take(element)
             self._file = os.open(path, os.O_RDONLY)
         except (FileNotFoundError, IsADirectoryError):
             raise InputError(f"{path}: no such file; give a COCO json or a folder of VOC PNGs") from None
-        self.is_list = keys <= {""}
-        if not self.is_list and not {"images", "categories"} <= keys:
+        if not self.is_list and not (self.images and self.category_names):
             raise InputError(
-                f"{path}: no COCO json: it has neither a list of results nor both images and categories"
+                f"{path}: no COCO json: it is no list of results, and lists no images or no categories"
             )
         self._sort()
 

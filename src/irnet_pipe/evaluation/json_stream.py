@@ -15,6 +15,7 @@ LARGEST_VALUE = 1 << 28
 """Bytes of one element; an unclosed one would be read to the end of the file."""
 
 _DECODER = json.JSONDecoder()
+_BEHIND = frozenset(",]} \t\n\r:")
 
 
 class Element(NamedTuple):
@@ -31,6 +32,12 @@ class Element(NamedTuple):
     value: Any
     start: int
     length: int
+
+
+def is_list(path: Path) -> bool:
+    """Whether the outer value of a file begins as a list."""
+    with path.open("rb") as stream:
+        return _Window(path, stream).next() == "["
 
 
 def read_elements(path: Path) -> Iterator[Element]:
@@ -97,8 +104,9 @@ class _Window:
     def _read(self, size: int) -> bool:
         """Drop what was taken and read on; False at the end of the file."""
         more = self._stream.read(size).decode("latin-1")
-        self._first += self._at
-        self._text, self._at = self._text[self._at :] + more, 0
+        if more:
+            self._first += self._at
+            self._text, self._at = self._text[self._at :] + more, 0
         return bool(more)
 
     def next(self) -> str:
@@ -127,8 +135,8 @@ class _Window:
                 if rest > LARGEST_VALUE or not self._read(max(CHUNK, rest)):
                     raise problem from None
             else:
-                # A number may go on behind the end of what was read.
-                if end < len(self._text) or not self._read(CHUNK):
+                # What follows no value may be the rest of a number that goes on behind the end of what was read.
+                if self._text[end : end + 1] in _BEHIND or not self._read(CHUNK):
                     break
         start, length = self._first + self._at, end - self._at
         text, self._at = self._text[self._at : end], end
