@@ -67,6 +67,8 @@ def _evaluate(options: argparse.Namespace) -> None:
             progress=_progress,
         )
     )
+    # First of all: a file that cannot be written costs nobody the scores.
+    sys.stdout.write(sheet_text(sheet))
     for path, text in (
         (options.json, json.dumps(sheet, indent=1, ensure_ascii=False) + "\n"),
         (options.csv, sheet_csv(sheet)),
@@ -74,7 +76,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         if path:
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-    sys.stdout.write(sheet_text(sheet))
 
 
 def _progress(images: Sequence[ImageKey]) -> Iterable[ImageKey]:

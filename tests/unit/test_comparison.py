@@ -262,6 +262,7 @@ def test_predicted_pngs_of_other_images(voc):
             TRUTH,
             r"r\.json: an entry of the list at byte 1 has no 'category_id'",
         ),
+        ([{"image_id": None, "category_id": 8}], TRUTH, r"r\.json: an entry .* \(image_id is None"),
         ([7], TRUTH, r"r\.json: an entry of the list at byte 1 is not COCO's"),
         ({"images": []}, TRUTH, r"r\.json: no COCO json"),
         (GOOD, GOOD, r"t\.json: ground truth must name its images"),

@@ -42,7 +42,7 @@ class CocoFile:
         self.path = path
         self.images: dict[ImageId, CocoImage] = {}
         self.category_names: dict[int, str] = {}
-        self.category_ids: set[int] = set()
+        self.category_ids: set[int | str] = set()
         self._ordinal: dict[ImageId, int] = {}
         self._image, self._start, self._length = array("q"), array("q"), array("q")
         try:
@@ -77,8 +77,11 @@ class CocoFile:
             elif element.key == "categories":
                 self.category_names[value["id"]] = str(value["name"])
             elif element.key in ("", "annotations"):
-                self.category_ids.add(value["category_id"])
-                self._image.append(self._ordinal.setdefault(value["image_id"], len(self._ordinal)))
+                image_id, category_id = value["image_id"], value["category_id"]
+                if not isinstance(image_id, int | str) or not isinstance(category_id, int | str):
+                    raise TypeError(f"image_id is {image_id!r}, category_id {category_id!r}")
+                self.category_ids.add(category_id)
+                self._image.append(self._ordinal.setdefault(image_id, len(self._ordinal)))
                 self._start.append(element.start)
                 self._length.append(element.length)
         except KeyError as error:

@@ -111,26 +111,17 @@ class CocoEvaluator:
     def result(self) -> CocoScores:
         """Scores of all that was added so far."""
         areas, thresholds, classes = len(AREA_RANGES), len(THRESHOLDS), self._n_classes
-        ap = np.full((areas, thresholds, classes), np.nan)
-        worst, best = (np.full((thresholds, classes), np.nan) for _ in range(2))
-        recall = np.full((areas, len(MAX_DETECTIONS), thresholds, classes), np.nan)
+        scores = CocoScores(
+            ap=np.full((areas, thresholds, classes), np.nan),
+            ap_worst=np.full((thresholds, classes), np.nan),
+            ap_best=np.full((thresholds, classes), np.nan),
+            recall=np.full((areas, len(MAX_DETECTIONS), thresholds, classes), np.nan),
+            n_truth=self._n_truth,
+        )
         for class_id, facts in self._by_class():
-            for area in range(areas):
-                n_truth = int(self._n_truth[area, class_id])
-                if not n_truth:
-                    continue
-                for m, limit in enumerate(MAX_DETECTIONS):
-                    found = (facts.outcome[:, area] == TRUE) & (facts.rank < limit)[:, None]
-                    recall[area, m, :, class_id] = found.sum(axis=0) / n_truth
-                for t in range(thresholds):
-                    counted = facts.outcome[:, area, t] != IGNORED
-                    hit = facts.outcome[counted, area, t] == TRUE
-                    ap[area, t, class_id] = _average_precision(hit, n_truth)
-                    if area == 0:
-                        false_first, true_first = _extreme_orders(facts.score[counted], hit)
-                        worst[t, class_id] = _average_precision(false_first, n_truth)
-                        best[t, class_id] = _average_precision(true_first, n_truth)
-        return CocoScores(ap=ap, ap_worst=worst, ap_best=best, recall=recall, n_truth=self._n_truth)
+            for area in np.flatnonzero(self._n_truth[:, class_id]):
+                _score_class(scores, facts, class_id=class_id, area=int(area))
+        return scores
 
     def scored_outcomes(self) -> tuple[FloatArray, npt.NDArray[np.uint8]]:
         """Score and outcome at IoU .5 over all areas of all detections, each (d,), in the order of the images."""
@@ -187,6 +178,22 @@ def _outside(area: FloatArray) -> BoolArray:
     """(areas, m) whether an area lies outside of each range."""
     bounds = np.array(list(AREA_RANGES.values()))
     return np.asarray((area < bounds[:, :1]) | (area > bounds[:, 1:]))
+
+
+def _score_class(scores: CocoScores, facts: _Facts, *, class_id: int, area: int) -> None:
+    """Fill in the scores of a class, whose detections come by score, in an area range that has instances."""
+    n_truth = int(scores.n_truth[area, class_id])
+    for m, limit in enumerate(MAX_DETECTIONS):
+        found = (facts.outcome[:, area] == TRUE) & (facts.rank < limit)[:, None]
+        scores.recall[area, m, :, class_id] = found.sum(axis=0) / n_truth
+    for t in range(len(THRESHOLDS)):
+        counted = facts.outcome[:, area, t] != IGNORED
+        hit = facts.outcome[counted, area, t] == TRUE
+        scores.ap[area, t, class_id] = _average_precision(hit, n_truth)
+        if area == 0:
+            false_first, true_first = _extreme_orders(facts.score[counted], hit)
+            scores.ap_worst[t, class_id] = _average_precision(false_first, n_truth)
+            scores.ap_best[t, class_id] = _average_precision(true_first, n_truth)
 
 
 def _average_precision(hit: BoolArray, n_truth: int) -> float:

@@ -61,18 +61,21 @@ class VocFolder:
         """(height, width) of an image.
 
         Raises:
-            InputError: a PNG that is missing or unreadable, or two of different size.
+            InputError: a PNG that is unreadable.
         """
-        sizes = [_png_size(path) for path in self._files[name][: 1 + self.has_instances]]
-        if len(set(sizes)) > 1:
-            raise InputError(
-                f"{self._files[name][1]}: has {_text(sizes[1])} pixels, the PNG of classes {_text(sizes[0])}"
-            )
-        return sizes[0]
+        return _png_size(self._files[name][0])
 
     def masks(self, name: str) -> MaskSet:
-        """Objects of an image, all of score 1, in the order of their palette indices."""
-        size = self.size(name)
+        """Objects of an image, all of score 1, in the order of their palette indices.
+
+        Raises:
+            InputError: a PNG that is missing or unreadable, or two of different size.
+        """
+        size, path = self.size(name), self._files[name][1]
+        if (found := _png_size(path)) != size:
+            raise InputError(
+                f"{path}: has {_text(found)} pixels, the PNG of classes {_text(size)}; draw both alike"
+            )
         instances = self._maps.instances(name, size=size)
         return make_mask_set(
             [encode_rle(mask) for mask in instances["masks"]], instances["class_id"], size=size

@@ -287,7 +287,7 @@ def _decompress(characters: np.ndarray) -> np.ndarray:
     counts = np.empty(len(characters), np.int64)
     n, number, place = 0, 0, 0
     for character in characters:
-        digit = np.int64(character) - 48
+        digit = int(character) - 48
         number |= (digit & 31) << place
         place = min(place + 5, 55)  # malformed counts may go on
         if digit < 32:
