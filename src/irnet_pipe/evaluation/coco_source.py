@@ -43,7 +43,7 @@ class CocoTruthSource:
             raise InputError(
                 f"{file.path}: ground truth must name its images and categories, this is a list of results"
             )
-        _check_ids(file, images=file.images, categories=file.category_names, there=f"not in {file.path}")
+        _check_ids(file, listed=file)
         self._file = file
         self.description = str(file.path)
         self.categories: Mapping[int, int] = {
@@ -109,11 +109,10 @@ class CocoPredictions:
         self._class_id: Mapping[Any, int]
         if known is None:
             self._ids: dict[ImageId, ImageId] = {image.id: image.id for image in truth.images}
-            self._class_id, there = truth.categories, f"not in {truth.description}"
+            self._class_id = truth.categories
             predicted: Iterable[ImageId] = file.image_ids
         else:
-            there = f"not in {known.path}"
-            _check_ids(file, images=known.images, categories=known.category_names, there=there)
+            _check_ids(file, listed=known)
             self._class_id = _classes_by_name(file, known, truth)
             self._ids = _images_by_name(known, truth)
             predicted = file.image_ids if file.is_list else known.images
@@ -160,18 +159,16 @@ def _sorted(ids: Iterable[Any]) -> list[Any]:
     return sorted(ids, key=lambda i: (isinstance(i, str), i))
 
 
-def _check_ids(
-    file: CocoFile, *, images: Mapping[Any, Any], categories: Mapping[Any, Any], there: str
-) -> None:
+def _check_ids(file: CocoFile, *, listed: CocoFile) -> None:
     problems = Problems()
-    for what, used, known in (
-        ("image_id", file.image_ids, images),
-        ("category_id", file.category_ids, categories),
+    for key, unknown in (
+        ("image_id", file.image_ids - listed.images.keys()),
+        ("category_id", file.category_ids - listed.category_names.keys()),
     ):
-        for unknown in _sorted(used - known.keys()):
+        for value in _sorted(unknown):
             problems.add(
-                f"unknown {what}",
-                f"{file.path}: {what} {unknown!r} is {there}; add it there or drop its entries",
+                f"unknown {key}s",
+                f"{file.path}: {key} {value!r} is not in {listed.path}; add it there or drop its entries",
             )
     problems.check()
 

@@ -48,15 +48,13 @@ class ErrorCounter:
         instances = ~truth.crowd
         class_id, true_class_id = found.class_id[false], truth.class_id[instances]
         taken = matches.taken[instances]
-        kind, covered = _classify(
-            iou[np.ix_(false, instances)], class_id[:, None] == true_class_id[None, :], taken=taken
-        )
+        kind, covered = _classify(iou[np.ix_(false, instances)], class_id[:, None] == true_class_id[None, :])
         names = list(KINDS)
         np.add.at(self.counts, (kind, class_id), 1)
         np.add.at(self.counts[names.index("missed")], true_class_id[~taken & ~covered], 1)
 
 
-def _classify(iou: FloatArray, same_class: BoolArray, *, taken: BoolArray) -> tuple[IntArray, BoolArray]:
+def _classify(iou: FloatArray, same_class: BoolArray) -> tuple[IntArray, BoolArray]:
     """Kind of each false detection, (d,) indices into KINDS, and whether one of them covers an instance, (g,)."""
     names = list(KINDS)
     covered = np.zeros(iou.shape[1], dtype=bool)
@@ -68,7 +66,7 @@ def _classify(iou: FloatArray, same_class: BoolArray, *, taken: BoolArray) -> tu
     holds = {
         "location": (nearest_iou >= BACKGROUND) & (nearest_iou <= FOREGROUND),
         "class": across.max(axis=1) >= FOREGROUND,
-        "duplicate": (within * taken).max(axis=1) >= FOREGROUND,
+        "duplicate": nearest_iou >= FOREGROUND,  # were it free, it would have been matched
         "background": iou.max(axis=1) <= BACKGROUND,
     }
     kind = np.select(list(holds.values()), [names.index(name) for name in holds], default=names.index("both"))

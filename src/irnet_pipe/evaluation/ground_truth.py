@@ -208,7 +208,7 @@ def _read_png(path: Path, *, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):
                 raise InputError(
-                    f"{path}: is of mode {image.mode}; ground truth must be a palette or 8-bit grey PNG"
+                    f"{path}: is of mode {image.mode}; label maps must be palette or 8-bit grey PNGs"
                 )
             labels = np.asarray(image)
     except FileNotFoundError:

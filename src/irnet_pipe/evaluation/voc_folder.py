@@ -169,7 +169,7 @@ def _png_size(path: Path) -> tuple[int, int]:
         raise InputError(
             f"{path}: no such file; add it, or give a COCO json, which holds any number of objects"
         ) from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: unreadable PNG ({error})") from error
 
 
