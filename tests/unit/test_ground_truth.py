@@ -9,8 +9,9 @@ from pycocotools import mask as coco_mask
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.ground_truth import CocoTruth, VocTruth, open_truth
-from irnet_pipe.evaluation.polygon import polygon_mask
+from irnet_pipe.evaluation.polygon import polygon_runs
 from irnet_pipe.export.voc import encode_png
+from irnet_pipe.numerics.run_lengths import decode_rle
 
 # pycocotools hands numpy an object whose __array__ knows no `copy`.
 pytestmark = pytest.mark.filterwarnings(
@@ -72,7 +73,7 @@ def test_voc_knows_its_images(voc):
     [
         ({"classes": CLASSES.T}, r"c\.png: ground truth has 4×3 pixels .* 3×4"),
         ({"objects": OBJECTS.T}, r"o\.png: ground truth has 4×3 pixels .* 3×4"),
-        ({"class_names": ["cat"]}, r"c\.png: palette index 2, but dataset\.classes names 1 classes"),
+        ({"class_names": ["cat"]}, r"c\.png: palette index 2, but 1 classes are named"),
         (
             {"objects": np.full(SIZE, 9, np.uint8), "classes": np.zeros(SIZE, np.uint8)},
             r"object 9 has no class in .*c\.png",
@@ -230,5 +231,6 @@ def test_polygons_are_filled_as_pycocotools_does(seed, whole):
     polygon = (corners.round() if whole else corners).ravel().tolist()
     [encoded] = coco_mask.frPyObjects([polygon], height, width)
     np.testing.assert_array_equal(
-        polygon_mask(polygon, height=height, width=width), coco_mask.decode(encoded)
+        decode_rle(polygon_runs(polygon, size=(height, width)), size=(height, width)),
+        coco_mask.decode(encoded),
     )

@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_scores import naive_ap
 
 from irnet_pipe.evaluation.instance import InstanceEvaluator, bounding_box, mask_iou, voc_ap
 
@@ -26,45 +29,6 @@ def predicted(*found):
 def true(*instances):
     masks = np.array([mask for mask, _ in instances], dtype=bool).reshape(-1, 4, 4)
     return {"masks": masks, "class_id": np.array([c for _, c in instances], dtype=int)}
-
-
-def naive_ap(predictions, ground_truth, *, class_id, iou):
-    """The protocol in plain loops, image by image as its usual implementations do it."""
-    scores, matches, n_truth = [], [], 0
-    for found, truth in zip(predictions, ground_truth, strict=True):
-        theirs = [m for m, c in zip(truth["masks"], truth["class_id"], strict=True) if c == class_id]
-        mine = [
-            (s, m)
-            for s, m, c in zip(found["score"], found["masks"], found["class_id"], strict=True)
-            if c == class_id
-        ]
-        mine.sort(key=lambda pair: -pair[0])
-        n_truth += len(theirs)
-        taken = set()
-        for score, mask in mine:
-            best, best_iou = None, -1.0
-            for j, other in enumerate(theirs):
-                union = (mask | other).sum()
-                overlap = (mask & other).sum() / union if union else 0.0
-                if overlap > best_iou:
-                    best, best_iou = j, overlap
-            scores.append(score)
-            matches.append(best_iou >= iou and best not in taken)
-            if best_iou >= iou:
-                taken.add(best)
-    if not n_truth:
-        return float("nan")
-    order = sorted(range(len(scores)), key=lambda i: -scores[i])
-    precisions, recalls, hits = [], [], 0
-    for rank, i in enumerate(order, start=1):
-        hits += matches[i]
-        precisions.append(hits / rank)
-        recalls.append(hits / n_truth)
-    area, last = 0.0, 0.0
-    for i, recall in enumerate(recalls):
-        area += (recall - last) * max(precisions[i:])
-        last = recall
-    return area
 
 
 def test_perfect_detections_score_one():
@@ -184,3 +148,53 @@ def test_agrees_with_plain_loops(seed, iou):
     ap = voc_ap(predictions, ground_truth, iou=iou).numpy()
     expected = [naive_ap(predictions, ground_truth, class_id=c, iou=iou) for c in range(len(ap))]
     np.testing.assert_allclose(ap, expected, rtol=1e-6)
+
+
+def all_orders(image_scores):
+    """Orders of the detections of an image that keep the scores descending."""
+    for order in itertools.permutations(range(len(image_scores))):
+        if all(image_scores[a] >= image_scores[b] for a, b in itertools.pairwise(order)):
+            yield list(order)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_tie_range_holds_all_orders_of_equals(seed):
+    rng = np.random.default_rng(seed)
+    truth = [(rng.random((4, 4)) < 0.4, 0) for _ in range(3)]
+    score = rng.integers(0, 2, size=6) / 2
+    found = [(truth[rng.integers(3)][0] ^ (rng.random((4, 4)) < 0.1), 0, s) for s in score]
+    values = []
+    for order in all_orders(score):
+        evaluator = InstanceEvaluator(1, thresholds=(0.5,))
+        evaluator.add(predicted(*[found[i] for i in order]), true(*truth))
+        values.append(evaluator.result().ap.item())
+    assert [bound.item() for bound in evaluator.tie_range()] == pytest.approx([min(values), max(values)])
+
+
+def test_tie_range_goes_over_images():
+    evaluator = InstanceEvaluator(2, thresholds=(0.5, 0.9))
+    evaluator.add(predicted((RIGHT, 0, 1.0)), true())
+    evaluator.add(predicted((LEFT, 0, 1.0)), true((LEFT, 0)))
+    worst, best = evaluator.tie_range()
+    np.testing.assert_array_equal(worst, [[0.5, np.nan], [0.5, np.nan]])
+    np.testing.assert_array_equal(best, [[1, np.nan], [1, np.nan]])
+
+
+def test_duplicates_never_come_before_what_they_repeat():
+    evaluator = InstanceEvaluator(1, thresholds=(0.5,))
+    evaluator.add(predicted((LEFT, 0, 1.0), (LEFT, 0, 1.0)), true((LEFT, 0)))
+    assert [bound.item() for bound in evaluator.tie_range()] == [1, 1]
+
+
+def test_known_overlaps_count_as_masks_do():
+    found, truth = predicted((LEFT, 0, 0.9), (LEFT, 1, 0.8), (RIGHT, 0, 0.7)), true((LEFT, 1), (RIGHT, 0))
+    by_masks, by_overlaps = InstanceEvaluator(2), InstanceEvaluator(2)
+    by_masks.add(found, truth)
+    by_overlaps.add_overlaps(
+        mask_iou(found["masks"], truth["masks"]),
+        class_id=found["class_id"],
+        score=np.array(found["score"]),
+        truth_class_id=truth["class_id"],
+    )
+    np.testing.assert_array_equal(by_masks.result().ap, by_overlaps.result().ap)
+    assert by_overlaps.result().ap[1].tolist() == [0.5, 1.0]

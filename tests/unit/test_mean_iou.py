@@ -3,20 +3,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_scores import naive_iou
 
 from irnet_pipe.evaluation.semantic import SemanticEvaluator, mean_iou
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 255, 255], [0, 0, 255, 255]])
-
-
-def naive_iou(predictions, truths, *, label):
-    intersection = union = 0
-    for prediction, truth in zip(predictions, truths, strict=True):
-        for p, t in zip(prediction.flat, truth.flat, strict=True):
-            if t != 255:
-                intersection += p == label and t == label
-                union += p == label or t == label
-    return intersection / union if union else float("nan")
 
 
 def test_equal_maps_score_one():

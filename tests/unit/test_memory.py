@@ -3,6 +3,7 @@
 import ctypes
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,8 +116,8 @@ def test_freed_memory_is_given_back():
     libc.free.argtypes = [ctypes.c_void_p]
 
     def resident() -> int:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
 
     blocks = [libc.malloc(100_000) for _ in range(1000)]  # small enough to lie on the heap
     for block in blocks:

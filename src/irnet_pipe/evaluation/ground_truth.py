@@ -15,9 +15,9 @@ from PIL import Image
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.instance import Instances
-from irnet_pipe.evaluation.polygon import polygon_mask
+from irnet_pipe.evaluation.segmentation import segmentation_runs
 from irnet_pipe.export.voc import MAX_LABELS, VOID, painting_order
-from irnet_pipe.numerics.run_lengths import decode_rle, decompress_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 
 WIDE_VOID = 65535
 """Void label where there are more than 254 classes, so that 255 is a class."""
@@ -111,8 +111,8 @@ class VocTruth:
         unknown = labels[(labels > self._n_classes) & (labels != VOID)]
         if unknown.size:
             raise InputError(
-                f"{path}: palette index {unknown.max()}, but dataset.classes names {self._n_classes} classes "
-                f"(allowed: 0…{self._n_classes} and {VOID}); name all classes, in the order of the palette"
+                f"{path}: palette index {unknown.max()}, but {self._n_classes} classes are named "
+                f"(allowed: 0…{self._n_classes} and {VOID}); name all of them, in the order of the palette"
             )
         return labels
 
@@ -197,21 +197,9 @@ class CocoTruth:
         if isinstance(segmentation, dict):
             _check_size(what, tuple(segmentation["size"]), size=size)
         try:
-            return _fill(segmentation, size=size)
+            return np.asarray(decode_rle(segmentation_runs(segmentation, size=size), size=size))
         except ValueError as error:
             raise InputError(f"{what}: segmentation cannot be used ({error}); mend or drop it") from error
-
-
-def _fill(segmentation: Any, *, size: tuple[int, int]) -> BoolArray:
-    """(H, W) mask of a COCO segmentation: polygons that are united, or an RLE, compressed or not."""
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        runs = decompress_rle(counts) if isinstance(counts, str) else np.array(counts, dtype=np.uint32)
-        return np.asarray(decode_rle(runs, size=size))
-    mask = np.zeros(size, dtype=bool)
-    for polygon in segmentation:
-        mask |= polygon_mask(polygon, height=size[0], width=size[1])
-    return mask
 
 
 def _read_png(path: Path, *, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -220,7 +208,7 @@ def _read_png(path: Path, *, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):
                 raise InputError(
-                    f"{path}: is of mode {image.mode}; ground truth must be a palette or 8-bit grey PNG"
+                    f"{path}: is of mode {image.mode}; label maps must be palette or 8-bit grey PNGs"
                 )
             labels = np.asarray(image)
     except FileNotFoundError:

@@ -5,6 +5,9 @@ Each is matched with the ground-truth instance of its class and image of highest
 that IoU reaches the threshold and no detection before it took that instance. Void pixels count as background.
 """
 
+from __future__ import annotations
+
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -62,9 +65,9 @@ class AveragePrecision:
 class _ClassFacts:
     """Of one class, for each detection in the order they came: score, best IoU and the instance of it."""
 
-    score: list[float] = field(default_factory=list)
-    iou: list[float] = field(default_factory=list)
-    instance: list[int] = field(default_factory=list)
+    score: array[float] = field(default_factory=lambda: array("d"))
+    iou: array[float] = field(default_factory=lambda: array("d"))
+    instance: array[int] = field(default_factory=lambda: array("q"))
     n_truth: int = 0
 
 
@@ -93,8 +96,22 @@ class InstanceEvaluator:
             raise ValueError(f"scores have shape {score.shape}, class ids {class_id.shape}")
         for c in np.union1d(class_id, truth_class_id):
             mine, theirs = class_id == c, truth_class_id == c
-            self._facts[c].score += score[mine].tolist()
-            self._match(self._facts[c], mask_iou(masks[mine], truth_masks[theirs]))
+            self._match(self._facts[c], mask_iou(masks[mine], truth_masks[theirs]), score[mine])
+
+    def add_overlaps(
+        self, iou: FloatArray, *, class_id: IntArray, score: FloatArray, truth_class_id: IntArray
+    ) -> None:
+        """Take one image of which the overlaps are known.
+
+        Args:
+            iou: (d, g) of each detection with each instance.
+            class_id: (d,) of the detections.
+            score: (d,).
+            truth_class_id: (g,) of the instances.
+        """
+        for c in np.union1d(class_id, truth_class_id):
+            mine, theirs = class_id == c, truth_class_id == c
+            self._match(self._facts[c], iou[np.ix_(mine, theirs)], score[mine])
 
     def result(self) -> AveragePrecision:
         """Average precision of all that was added so far."""
@@ -104,6 +121,16 @@ class InstanceEvaluator:
             n_truth=np.array([facts.n_truth for facts in self._facts]),
             n_detections=np.array([len(facts.score) for facts in self._facts]),
         )
+
+    def tie_range(self) -> tuple[FloatArray, FloatArray]:
+        """Least and greatest average precision over all orders of detections of equal score.
+
+        Returns:
+            two arrays (thresholds, classes), nan for classes absent from the ground truth.
+        """
+        ranges = np.array([[_tie_range(facts, t) for facts in self._facts] for t in self.thresholds])
+        worst, best = ranges.reshape(len(self.thresholds), -1, 2).transpose(2, 0, 1)
+        return worst, best
 
     def _checked(self, instances: Instances) -> tuple[BoolArray, IntArray]:
         masks = np.asarray(instances["masks"]).astype(bool, copy=False)
@@ -116,14 +143,15 @@ class InstanceEvaluator:
         return masks, class_id
 
     @staticmethod
-    def _match(facts: _ClassFacts, iou: FloatArray) -> None:
+    def _match(facts: _ClassFacts, iou: FloatArray, score: FloatArray) -> None:
         n_detections, n_truth = iou.shape
+        facts.score.extend(score)
         if n_truth:
-            facts.iou += iou.max(axis=1).tolist()
-            facts.instance += (facts.n_truth + iou.argmax(axis=1)).tolist()
+            facts.iou.extend(iou.max(axis=1))
+            facts.instance.extend(facts.n_truth + iou.argmax(axis=1))
         else:
-            facts.iou += [-1.0] * n_detections
-            facts.instance += [-1] * n_detections
+            facts.iou.extend([-1.0] * n_detections)
+            facts.instance.extend([-1] * n_detections)
         facts.n_truth += n_truth
 
 
@@ -189,12 +217,46 @@ def _average_precision(facts: _ClassFacts, threshold: float) -> float:
     if not facts.n_truth:
         return float("nan")
     order = np.argsort(-np.array(facts.score), kind="stable")
-    hits = order[np.array(facts.iou)[order] >= threshold] if len(order) else order
-    _, first = np.unique(np.array(facts.instance, dtype=np.int64)[hits], return_index=True)
+    _, true_positive = _true_positives(facts, order, threshold=threshold)
+    return _area(true_positive, facts.n_truth)
+
+
+def _true_positives(
+    facts: _ClassFacts, order: npt.NDArray[np.intp], *, threshold: float
+) -> tuple[IntArray, BoolArray]:
+    """In an order of the detections: the instance that each one reaches (−1: none), and which are its first."""
+    instance = np.where(np.array(facts.iou) >= threshold, np.array(facts.instance, dtype=np.int64), -1)[order]
+    hits = np.flatnonzero(instance >= 0)
+    _, first = np.unique(instance[hits], return_index=True)
     true_positive = np.zeros(len(order), dtype=bool)
     true_positive[hits[first]] = True
-    true_positive = true_positive[order]
-    precision = np.cumsum(true_positive) / np.arange(1, len(order) + 1)
+    return instance, true_positive
+
+
+def _area(true_positive: BoolArray, n_truth: int) -> float:
+    precision = np.cumsum(true_positive) / np.arange(1, len(true_positive) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     # Recall grows by 1/n_truth at each true positive and nowhere else.
-    return float(envelope[true_positive].sum() / facts.n_truth)
+    return float(envelope[true_positive].sum() / n_truth)
+
+
+def _tie_range(facts: _ClassFacts, threshold: float) -> tuple[float, float]:
+    """Least and greatest `_average_precision` over the orders of equals.
+
+    How many of a group of equals are true does not hang on their order: one for each instance that is reached first in
+    this group. In the worst order come those first that are false in any order, then instance by instance its one true
+    positive and the duplicates that can only follow it, the instance of most duplicates first.
+    """
+    if not facts.n_truth:
+        return float("nan"), float("nan")
+    score = np.array(facts.score)
+    order = np.argsort(-score, kind="stable")
+    group = np.cumsum(np.diff(score[order], prepend=np.inf) != 0)
+    instance, true_positive = _true_positives(facts, order, threshold=threshold)
+    reached_in = np.full(facts.n_truth + 1, -1)  # the last cell is that of no instance
+    reached_in[instance[true_positive]] = group[true_positive]
+    claims = (instance >= 0) & (reached_in[instance] == group)
+    rivals = np.bincount(instance[claims], minlength=facts.n_truth + 1)[instance] * claims
+    worst = np.lexsort((~true_positive, instance * claims, -rivals, claims, group))
+    best = np.lexsort((~true_positive, group))
+    return _area(true_positive[worst], facts.n_truth), _area(true_positive[best], facts.n_truth)

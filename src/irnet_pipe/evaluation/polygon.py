@@ -5,25 +5,31 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from irnet_pipe.numerics.mask_algebra import runs_between
+
 UPSAMPLING = 5
+MAX_COORDINATE = 100_000
+"""Pixels; what lies farther out is a mistake, and would take memory."""
 
 
-def polygon_mask(polygon: Sequence[float], *, height: int, width: int) -> npt.NDArray[np.bool_]:
+def polygon_runs(polygon: Sequence[float], *, size: tuple[int, int]) -> npt.NDArray[np.uint32]:
     """Fill one polygon by the even-odd rule.
 
     Args:
         polygon: x0, y0, x1, y1, … in pixels; closed without repeating the first point.
-        height: rows of the mask.
-        width: columns of the mask.
+        size: (H, W) of the mask.
 
     Returns:
-        (height, width) bool.
+        (runs,) uint32, run lengths down the columns, the first of background.
+
+    Raises:
+        ValueError: an odd number of coordinates, or one that is not finite.
     """
-    corners = np.trunc(UPSAMPLING * np.asarray(polygon, dtype=np.float64).reshape(-1, 2) + 0.5).astype(
-        np.int64
-    )
-    edges = zip(corners, np.roll(corners, -1, axis=0), strict=True)
-    x, y = np.concatenate([_edge_points(start, end) for start, end in edges]).T
+    height, width = size
+    points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    if not (points.size and np.all(np.abs(points) <= MAX_COORDINATE)):
+        raise ValueError(f"a polygon of {points.size} numbers, some beyond ±{MAX_COORDINATE}, or none")
+    x, y = _outline(np.trunc(UPSAMPLING * points + 0.5).astype(np.int64)).T
 
     # Down each column of the mask, inside and outside change where the outline crosses it.
     step = np.flatnonzero(x[1:] != x[:-1])
@@ -31,18 +37,23 @@ def polygon_mask(polygon: Sequence[float], *, height: int, width: int) -> npt.ND
     row = np.ceil(np.clip((np.minimum(y[step], y[step + 1]) + 0.5) / UPSAMPLING - 0.5, 0, height))
     in_centre = (column == np.floor(column)) & (column >= 0) & (column <= width - 1)
     crossing = (column[in_centre] * height + row[in_centre]).astype(np.int64)
-    changes = np.bincount(crossing, minlength=height * width + 1)[: height * width]
-    inside = (np.cumsum(changes) & 1).astype(bool)
-    return np.ascontiguousarray(inside.reshape(width, height).T)
+    places, times = np.unique(crossing, return_counts=True)
+    return runs_between(places[times % 2 == 1], size=size)
 
 
-def _edge_points(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """All points (x, y) of the raster line from start to end, one per step of its longer extent."""
+def _outline(corners: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All points (x, y) of the raster lines from corner to corner, one per step of a line's longer extent."""
+    start, end = corners, np.roll(corners, -1, axis=0)
     extent = np.abs(end - start)
-    longer = 0 if extent[0] >= extent[1] else 1
-    n_steps = int(extent[longer])
-    # The line is rounded from its lower end, so that it is the same in both directions.
-    low, high = (end, start) if start[longer] > end[longer] else (start, end)
-    slope = (high - low) / max(n_steps, 1)
-    points = np.trunc(low + slope * np.arange(n_steps + 1)[:, None] + 0.5).astype(np.int64)
-    return points if low is start else points[::-1]
+    longer = extent.argmax(axis=1)[:, None]
+    # A line is rounded from its lower end, so that it is the same in both directions.
+    back = np.take_along_axis(start, longer, axis=1) > np.take_along_axis(end, longer, axis=1)
+    low, high = np.where(back, end, start), np.where(back, start, end)
+    n_steps = extent.max(axis=1)
+    slope = (high - low) / np.maximum(n_steps, 1)[:, None]
+
+    line = np.repeat(np.arange(len(corners)), n_steps + 1)
+    step = np.arange(len(line)) - np.repeat(np.cumsum(n_steps + 1) - n_steps - 1, n_steps + 1)
+    step = np.where(back[line, 0], n_steps[line] - step, step)
+    points: npt.NDArray[np.int64] = np.trunc(low[line] + slope[line] * step[:, None] + 0.5).astype(np.int64)
+    return points

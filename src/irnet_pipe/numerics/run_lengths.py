@@ -68,8 +68,15 @@ _DIGITS = 7
 
 
 def decompress_rle(text: str) -> np.ndarray:
-    """(runs,) uint32 counts of COCO's compressed counts."""
-    digits = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    """(runs,) uint32 counts of COCO's compressed counts.
+
+    Raises:
+        ValueError: characters that COCO's code does not have, or an end within a number.
+    """
+    characters = np.frombuffer(text.encode("ascii"), np.uint8)
+    if not text or characters.min() < 48 or characters.max() > 111 or characters[-1] >= 80:
+        raise ValueError("compressed counts that are empty, cut off, or hold characters outside of '0'…'o'")
+    digits = characters.astype(np.int64) - 48
     ends = np.flatnonzero(digits < 32)
     starts = np.concatenate([[0], ends[:-1] + 1])
     place = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
