@@ -25,6 +25,7 @@ TOP = {
     "pyproject.toml",
     "environment.yml",
     ".ci",
+    "benchmarks",
     "config",
     "docs",
     "profiles",
