@@ -3,7 +3,7 @@
 # make test-slow   the tests marked slow
 # make chaos       a small run, killed 100 times: nothing may be lost (KILLS=100 SEED=0)
 # make bench       speed, memory and agreement beside other implementations, into docs/performance.md (PHOTOS=folder)
-# make bench-quick the same on fewer and smaller cases, printed
+# make bench-quick the same on fewer and smaller cases, without peak memory, printed
 # make lint        formatters, types, import contracts, workflow lint
 # make generated   config/config.yaml, schema.json and README.md anew from the typed config
 # make frozen      tests/frozen anew for the stages whose version was raised

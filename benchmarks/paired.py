@@ -34,11 +34,13 @@ class Setting:
         size: toy (for tests), quick or full.
         pairs: how often both sides run after the first time.
         photos: folder of photos; None for those of the generator.
+        memory: whether peak memory is measured.
     """
 
     size: str = "full"
     pairs: int = 5
     photos: Path | None = None
+    memory: bool = True
 
     def choose(self, toy: Any, quick: Any, full: Any) -> Any:
         """The value for this size."""
@@ -130,7 +132,7 @@ def measure(row: Row, setting: Setting) -> Measurement:
         Disagreement: the results differ by more than they may.
     """
     timed = _in_process(row, _timed, setting)
-    if not row.memory:
+    if not (row.memory and setting.memory):
         return Measurement(**timed)
     peaks = [peak_memory(row, setting, side) for side in ("ours", "theirs")]
     return Measurement(**timed, ours_bytes=peaks[0], theirs_bytes=peaks[1])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.__main__ import ROWS, main
+from benchmarks.command import ROWS, main
 from benchmarks.kernels import ROWS as KERNELS
 from benchmarks.paired import Measurement, Row, Setting, peak_memory
 from benchmarks.tables import BEGIN, END, put_into
