@@ -9,7 +9,6 @@ import ctypes
 import gc
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+HIGH_WATER_RESET = Path("/proc/self/clear_refs")
+"""Of the resident memory; Linux has it."""
 
 
 class Disagreement(Exception):  # noqa: N818 (the name says what it is)
@@ -209,11 +210,11 @@ def _peak(row: Row, setting: Setting, side: str) -> int | None:
     for case in row.inputs(Setting("toy", 1, setting.photos)):
         function(case)
     cases = row.inputs(setting)
-    if not sys.platform.startswith("linux"):
+    if not HIGH_WATER_RESET.exists():
         return None
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is resident now
+    HIGH_WATER_RESET.write_text("5")  # the mark falls to what is resident now
     before = _resident("VmRSS")
     for case in cases:
         function(case)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from benchmarks.paired import Setting
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.runtime.job import Job
 
 CLASSES = tuple(f"class_{index:02d}" for index in range(20))
 CANVAS = 512
@@ -32,8 +35,6 @@ class SmallRun:
         size: side of generated photos, in pixels.
         backbone: of both networks.
 
-    Attributes:
-        pipeline: makes artifacts, and gives the jobs that would.
     """
 
     def __init__(self, setting: Setting, *, count: int, size: int, backbone: str) -> None:
@@ -61,7 +62,16 @@ class SmallRun:
                 "device": "cpu",
             },
         }
-        self.pipeline = twin("stages/tiny_pipeline.py", "Pipeline")(values, {})
+        self._pipeline = twin("stages/tiny_pipeline.py", "Pipeline")(values, {})
+
+    def job(self, stage: str) -> Job:
+        """The job of a stage, whose parents are there."""
+        artifact = self._pipeline.artifact(stage)
+        with contextlib.redirect_stderr(io.StringIO()):
+            for parent in artifact.parents:
+                self._pipeline.make(parent)
+        job: Job = self._pipeline.job(artifact)
+        return job
 
     def _write_photos(self, setting: Setting, count: int, size: int) -> None:
         images = self.folder / "images"
