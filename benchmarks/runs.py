@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,8 @@ class SmallRun:
     """
 
     def __init__(self, setting: Setting, *, count: int, size: int, backbone: str) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="irnet_pipe_bench_")
-        self.folder = Path(self._temporary.name)
+        self.folder = Path(tempfile.mkdtemp(prefix="irnet_pipe_bench_"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._write_photos(setting, count, size)
         self._write_weights(backbone)
         values: dict[str, Any] = {
