@@ -51,7 +51,7 @@ def relative_error(value: torch.Tensor | np.ndarray, expected: torch.Tensor | np
 
 def crf_cases(setting: Setting) -> Cases:
     cases = []
-    count, size = setting.choose(1, 4, 18), setting.choose(48, 450, 450)
+    count, size = setting.choose(1, 3, 18), setting.choose(48, 450, 450)
     for index, photo in enumerate(photos(setting, count, size=size)):
         n_labels = 2 + index % 3
         score, best = class_maps(n_labels - 1, photo.shape[:2], seed=index).max(dim=0)
@@ -95,7 +95,7 @@ def small_walk_cases(setting: Setting) -> Cases:
 def _boundaries(setting: Setting, size: tuple[int, int]) -> list[torch.Tensor]:
     (photo,) = photos(setting, 1, size=size[0] * 4)
     noise = torch.rand(size, generator=torch.Generator().manual_seed(0))
-    return [edges(photo, size), noise, dots(size)]
+    return [edges(photo, size), dots(size), noise][: setting.choose(3, 2, 3)]
 
 
 def walk_ours(case: Case) -> torch.Tensor:
