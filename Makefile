@@ -1,10 +1,12 @@
-# make demo       environment, synthetic data, the whole pipeline on the CPU, table and report
-# make test       environment and test suite
-# make test-slow  the tests marked slow
-# make chaos      a small run, killed 100 times: nothing may be lost (KILLS=100 SEED=0)
-# make lint       formatters, types, import contracts, workflow lint
-# make generated  config/config.yaml, schema.json and README.md anew from the typed config
-# make frozen     tests/frozen anew for the stages whose version was raised
+# make demo        environment, synthetic data, the whole pipeline on the CPU, table and report
+# make test        environment and test suite
+# make test-slow   the tests marked slow
+# make chaos       a small run, killed 100 times: nothing may be lost (KILLS=100 SEED=0)
+# make bench       speed, memory and agreement beside other implementations, into docs/performance.md (PHOTOS=folder)
+# make bench-quick the same on fewer and smaller cases, without peak memory, printed
+# make lint        formatters, types, import contracts, workflow lint
+# make generated   config/config.yaml, schema.json and README.md anew from the typed config
+# make frozen      tests/frozen anew for the stages whose version was raised
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,11 +17,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 DEMO_SEED ?= 0
 KILLS ?= 100
 SEED ?= 0
+PHOTOS ?=
 
 # Spinning OpenMP threads starve the other jobs of a full machine.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: env demo test test-slow chaos lint generated frozen clean
+.PHONY: env demo test test-slow chaos bench bench-quick lint generated frozen clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.installed
@@ -47,6 +50,17 @@ test-slow: env
 
 chaos: env
 	$(BIN)/python tests/workflow/chaos.py --kills $(KILLS) --seed $(SEED)
+
+# pydensecrf2 is compiled on installation, so only those who measure need a compiler.
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)") --json docs/performance.json --markdown docs/performance.md
+
+bench-quick: $(VENV)/.bench
+	$(BIN)/python -m benchmarks --quick $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 lint: env
 	$(BIN)/ruff format --check src tests benchmarks
