@@ -13,7 +13,7 @@ from benchmarks.inputs import class_maps
 from benchmarks.paired import Disagreement, Row, Setting
 from irnet_pipe.evaluation.instance import InstanceEvaluator
 from irnet_pipe.evaluation.semantic import SemanticEvaluator
-from irnet_pipe.numerics.masks import compress_rle, decode_rle, encode_rle
+from irnet_pipe.numerics.run_lengths import compress_rle, decode_rle, encode_rle
 
 SIZE = (375, 500)
 N_CLASSES = 20
