@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from irnet_pipe.data.photos import load_photo
-from irnet_pipe.numerics.masks import decode_rle, decompress_rle
+from irnet_pipe.numerics.run_lengths import decode_rle, decompress_rle
 from irnet_pipe.report.figures import draw_instances
 
 PHOTOS = Path("demo/data")

@@ -10,17 +10,8 @@ from pycocotools import mask as coco
 from torch.nn import functional
 
 from irnet_pipe.numerics.clustering import connected_components
-from irnet_pipe.numerics.masks import (
-    compress_rle,
-    decode_maps,
-    decode_rle,
-    decode_scored_maps,
-    decompress_rle,
-    detect_in_label_map,
-    detect_instances,
-    encode_rle,
-    rle_area,
-)
+from irnet_pipe.numerics.masks import decode_maps, decode_scored_maps, detect_in_label_map, detect_instances
+from irnet_pipe.numerics.run_lengths import compress_rle, decode_rle, decompress_rle, encode_rle, rle_area
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MASKS = hnp.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)))

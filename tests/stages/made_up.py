@@ -28,7 +28,7 @@ from irnet_pipe.export.voc import write_tar
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.irnet import IRNet
-from irnet_pipe.numerics.masks import encode_rle
+from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
 
 CLASSES = ("box", "disc")

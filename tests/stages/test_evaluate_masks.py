@@ -10,7 +10,7 @@ from irnet_pipe.artifacts.arrays import pack_runs
 from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.evaluation.ground_truth import open_truth
-from irnet_pipe.numerics.masks import encode_rle
+from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.recipes import read_record, record_path
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from contract import ShardContract
 
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
-from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 
 
 class OfVariant(ShardContract):

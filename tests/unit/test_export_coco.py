@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from irnet_pipe.export.coco import CocoImage, CocoInstance, rle_bounding_box, write_coco
-from irnet_pipe.numerics.masks import encode_rle
+from irnet_pipe.numerics.run_lengths import encode_rle
 
 # pycocotools hands numpy an object whose __array__ knows no `copy`.
 pytestmark = pytest.mark.filterwarnings(

@@ -17,7 +17,7 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.instance import Instances
 from irnet_pipe.evaluation.polygon import polygon_mask
 from irnet_pipe.export.voc import MAX_LABELS, VOID, painting_order
-from irnet_pipe.numerics.masks import decode_rle, decompress_rle
+from irnet_pipe.numerics.run_lengths import decode_rle, decompress_rle
 
 WIDE_VOID = 65535
 """Void label where there are more than 254 classes, so that 255 is a class."""

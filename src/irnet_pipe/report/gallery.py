@@ -16,7 +16,7 @@ from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.report import figures
 from irnet_pipe.report.html import Gallery, Picture, Row
 from irnet_pipe.runtime.job import Job

@@ -23,7 +23,8 @@ from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.evaluation.instance import AveragePrecision, InstanceEvaluator
 from irnet_pipe.evaluation.semantic import MeanIou, SemanticEvaluator
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import decode_rle, label_pixels
+from irnet_pipe.numerics.masks import label_pixels
+from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
 

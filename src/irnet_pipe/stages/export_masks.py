@@ -20,7 +20,8 @@ from irnet_pipe.artifacts.arrays import pack_runs, unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, encode_rle, label_pixels
+from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, label_pixels
+from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
 
 

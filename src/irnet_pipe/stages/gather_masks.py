@@ -18,7 +18,7 @@ from irnet_pipe.artifacts.io import ShardSet, atomic_path
 from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
 from irnet_pipe.export.voc import MAX_LABELS, encode_png, object_map, write_tar
-from irnet_pipe.numerics.masks import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
 
