@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__, cli_results
+from irnet_pipe import __version__, cli_export, cli_results
 from irnet_pipe.errors import EXIT_INPUT, EXIT_INTERRUPTED, InputError, Interrupted, machine_faults_told
 
 STAGE_VERBS = {
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         verb.set_defaults(run=run)
     cli_results.add_verbs(verbs)
+    cli_export.add_verb(verbs)
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
     _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))
