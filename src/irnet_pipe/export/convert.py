@@ -15,7 +15,7 @@ from pathlib import Path
 from irnet_pipe import __version__
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.dataset import Dataset
-from irnet_pipe.export.formats import FORMATS
+from irnet_pipe.export.formats import FORMATS, NONE
 
 LIST = "images.csv"
 MARKER = "export.json"
@@ -56,13 +56,15 @@ def convert(dataset: Dataset, format_name: str, *, to: Path, force: bool = False
 
 
 def _write_list(dataset: Dataset, path: Path) -> dict[str, int]:
-    """Write images.csv: all images, those without any instance too."""
+    """Write images.csv, all images, those without any instance too; what cannot be read or found is told here."""
     counts = {"images": 0, "images_without_instance": 0, "instances": 0, **dict.fromkeys(dataset.splits, 0)}
     with path.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(["image", "split", "height", "width", "instances"])
         for photo in dataset.photos():
             split, instances = dataset.split_of(photo), len(photo.instances)
+            if dataset.placing != NONE:
+                dataset.source(photo)
             rows.writerow([photo.file_name, split, photo.height, photo.width, instances])
             counts["images"] += 1
             counts["images_without_instance"] += not instances

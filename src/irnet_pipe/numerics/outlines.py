@@ -161,8 +161,8 @@ def _triangle_at_least(points: np.ndarray) -> np.ndarray:
 
 
 def _straightened(points: np.ndarray) -> np.ndarray:
-    """Drop points that repeat the one before, and those at which the polygon goes straight on."""
-    moved = np.any(points != np.roll(points, 1, axis=0), axis=1)
+    """Drop points that the next one repeats, and those at which the polygon goes straight on."""
+    moved = np.any(points != np.roll(points, -1, axis=0), axis=1)
     if not moved.any():
         return points[:1]
     points = points[moved]

@@ -35,8 +35,8 @@ def write(dataset: Dataset, folder: Path) -> None:
         part = chain([first], islice(photos, TASKS_A_FILE - 1))
         with (folder / f"tasks-{number:04d}.json").open("w", encoding="utf-8") as stream:
             for i, photo in enumerate(part):
-                stream.write(",\n" if i else "[\n")
-                json.dump(_task(dataset, photo), stream, ensure_ascii=False, separators=(",", ":"))
+                text = json.dumps(_task(dataset, photo), ensure_ascii=False, separators=(",", ":"))
+                stream.write((",\n" if i else "[\n") + text)
             stream.write("\n]\n")
     for image in dataset.images():
         dataset.place(image, folder / "images" / image.file_name)

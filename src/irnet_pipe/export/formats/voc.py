@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import numpy as np
 
 from irnet_pipe.errors import InputError
-from irnet_pipe.export.coco import rle_bounding_box
+from irnet_pipe.export.coco import CocoInstance, rle_bounding_box
 from irnet_pipe.export.crops import crop_instance
 from irnet_pipe.export.dataset import Dataset, write_new
 from irnet_pipe.export.published import Photo
@@ -69,25 +69,21 @@ def _write_photo(dataset: Dataset, folder: Path, photo: Photo) -> None:
     dataset.place(photo, folder / "JPEGImages" / photo.file_name)
 
 
-def _xml(photo: Photo, classes: list[str]) -> bytes:
-    root = ElementTree.Element("annotation")
-    _add(root, folder="VOC2012", filename=photo.file_name)
-    size = ElementTree.SubElement(root, "size")
-    _add(size, width=photo.width, height=photo.height, depth=3)
-    _add(root, segmented=1)
-    for instance in photo.instances:
-        left, top, width, height = rle_bounding_box(instance.counts, height=photo.height)
-        entry = ElementTree.SubElement(root, "object")
-        _add(entry, name=classes[instance.class_id], pose="Unspecified", truncated=0, difficult=0)
-        _add(entry, score=round(instance.score, 6))
-        # pixels count from 1, and the last one is in the box
-        _add(ElementTree.SubElement(entry, "bndbox"), xmin=left + 1, ymin=top + 1)
-        _add(entry[-1], xmax=left + width, ymax=top + height)
-    ElementTree.indent(root)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8")
-    return text + b"\n"
+def _xml(photo: Photo, classes: list[str]) -> str:
+    objects = "".join(_object(instance, photo, classes[instance.class_id]) for instance in photo.instances)
+    return (
+        f"<annotation>\n<folder>VOC2012</folder>\n<filename>{escape(photo.file_name)}</filename>\n"
+        f"<size><width>{photo.width}</width><height>{photo.height}</height><depth>3</depth></size>\n"
+        f"<segmented>1</segmented>\n{objects}</annotation>\n"
+    )
 
 
-def _add(parent: ElementTree.Element, **values: object) -> None:
-    for tag, value in values.items():
-        ElementTree.SubElement(parent, tag).text = str(value)
+def _object(instance: CocoInstance, photo: Photo, name: str) -> str:
+    left, top, width, height = rle_bounding_box(instance.counts, height=photo.height)
+    # pixels count from 1, and the last one is in the box
+    return (
+        f"<object><name>{escape(name)}</name><pose>Unspecified</pose><truncated>0</truncated>"
+        f"<difficult>0</difficult><score>{instance.score:.6g}</score>"
+        f"<bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>"
+        f"<xmax>{left + width}</xmax><ymax>{top + height}</ymax></bndbox></object>\n"
+    )
