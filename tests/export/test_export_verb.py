@@ -165,6 +165,16 @@ def test_earlier_export_is_replaced_by_force_alone(made_up, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_link_to_a_folder_is_kept(made_up, tmp_path):
+    (tmp_path / "disk").mkdir()
+    to = tmp_path / "out"
+    to.symlink_to(tmp_path / "disk")
+    for force in ([], ["--force"]):
+        made_up.export("coco", to, *force)
+    assert to.is_symlink() and (tmp_path / "disk" / "export.json").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "out"}
+
+
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError, InputError])
 def test_what_is_interrupted_leaves_nothing(made_up, tmp_path, monkeypatch, fault):
     earlier = made_up.export("coco", tmp_path / "out")

@@ -23,7 +23,8 @@ from irnet_pipe.runtime.job import Job
 from irnet_pipe.workflow import prepare
 
 LIGHT = (
-    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli", "cli_results"),
+    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
+    *("cli", "cli_results", "cli_export", "export.formats"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
@@ -73,7 +74,10 @@ def test_every_stage_has_a_verb_of_its_name():
 
 @pytest.mark.parametrize(
     "verb",
-    [*cli.STAGE_VERBS, *("index_dataset", "validate", "status", "info", "gc", "import-weights", "download")],
+    [
+        *cli.STAGE_VERBS,
+        *("index_dataset", "validate", "status", "info", "gc", "export", "import-weights", "download"),
+    ],
 )
 def test_help(verb, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -81,19 +81,20 @@ def new_folder(to: Path, *, force: bool) -> Iterator[Path]:
         InputError: `to` is taken, and not by an earlier export that may be replaced.
     """
     _check_place(to, force=force)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    temporary = to.parent / f".{to.name}.{uuid.uuid4().hex[:8]}.tmp"
+    place = to.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}.tmp"
     temporary.mkdir()
     try:
         yield temporary
         _check_place(to, force=force)
-        if to.exists():
+        if place.exists():
             replaced = temporary.with_suffix(".old")
-            to.rename(replaced)
-            temporary.rename(to)
+            place.rename(replaced)
+            temporary.rename(place)
             shutil.rmtree(replaced)
         else:
-            temporary.rename(to)
+            temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

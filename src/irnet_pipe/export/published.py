@@ -38,12 +38,14 @@ class Published:
         path: of the file.
         variant: of the masks.
         recipe: of the artifact that it was published from.
+        description: names variant and recipe, and how many photos have predicted classes.
         classes: names, in the order of class_id.
     """
 
     path: Path
     variant: str
     recipe: str
+    description: str
     classes: list[str]
 
     def images(self) -> Iterator[CocoImage]:
@@ -119,7 +121,8 @@ def _open(path: Path) -> Published:
         if not first.startswith('{"info": '):
             raise lines.foreign("does not begin with info")
         info = lines.parse(first + "}").get("info")
-        found = OF_VARIANT.search(str(info.get("description", ""))) if isinstance(info, dict) else None
+        description = str(info.get("description")) if isinstance(info, dict) else ""
+        found = OF_VARIANT.search(description)
         if found is None:
             raise lines.foreign("info names no variant and recipe")
         lines.skip_to("categories")
@@ -128,7 +131,7 @@ def _open(path: Path) -> Published:
             if entry.get("id") != number or not isinstance(entry.get("name"), str):
                 raise lines.foreign(f"category id {entry.get('id')!r}, expected {number} with a name")
             classes.append(entry["name"])
-    return Published(path, found[1], found[2], classes)
+    return Published(path, found[1], found[2], description, classes)
 
 
 class _Lines:

@@ -40,7 +40,6 @@ class _Images:
 
 def _write(dataset: Dataset, folder: Path, segmentation: Callable[..., Any]) -> None:
     (folder / "annotations").mkdir()
-    published = dataset.published
     for split in dataset.splits:
         name = "instances.json" if len(dataset.splits) == 1 else f"instances_{split}.json"
         with (folder / "annotations" / name).open("w", encoding="utf-8") as stream:
@@ -49,7 +48,7 @@ def _write(dataset: Dataset, folder: Path, segmentation: Callable[..., Any]) -> 
                 _Images(dataset, split),
                 (photo.instances for photo in dataset.photos(split)),
                 class_names=dataset.classes,
-                description=f"pseudo instance masks, variant {published.variant}, recipe {published.recipe}",
+                description=dataset.published.description,
                 segmentation=segmentation,
             )
     for image in dataset.images():

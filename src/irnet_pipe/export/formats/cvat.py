@@ -16,7 +16,7 @@ from irnet_pipe.export.published import Photo
 from irnet_pipe.numerics.run_lengths import encode_rle
 
 SCORE = {"name": "score", "mutable": False, "input_type": "text", "default_value": "", "values": [""]}
-"""The attribute that holds the score; CVAT's numbers are whole, so it is text."""
+"""The attribute that holds the score: text, since a number would need bounds and a step."""
 
 
 def write(dataset: Dataset, folder: Path) -> None:

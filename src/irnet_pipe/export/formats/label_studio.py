@@ -19,7 +19,7 @@ from irnet_pipe.export.published import Photo
 from irnet_pipe.numerics.run_lengths import encode_rle
 
 TASKS_A_FILE = 1000
-"""An import takes files of 250 MB at most."""
+"""So that files can be uploaded one by one."""
 
 CHANNELS = 4
 """Values of a pixel: its opacity four times over."""

@@ -12,8 +12,8 @@ from irnet_pipe.export.dataset import Dataset, write_new
 from irnet_pipe.export.published import Photo
 from irnet_pipe.numerics.outlines import trace_outlines
 
-VERSION = "5.5.0"
-"""Of LabelMe: the oldest whose files have these keys."""
+VERSION = "6.3.1"
+"""Of the LabelMe whose reader was tried."""
 
 
 def write(dataset: Dataset, folder: Path) -> None:
