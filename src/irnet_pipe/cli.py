@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__, cli_evaluate, cli_results
+from irnet_pipe import __version__, cli_evaluate, cli_export, cli_results
 from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
 from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         verb.set_defaults(run=run)
     cli_results.add_verbs(verbs)
     cli_evaluate.add_verb(verbs)
+    cli_export.add_verb(verbs)
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
     _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))

@@ -23,8 +23,8 @@ from irnet_pipe.runtime.job import Job
 from irnet_pipe.workflow import prepare
 
 LIGHT = (
-    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors", "cli", "cli_results"),
-    "cli_evaluate",
+    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
+    *("cli", "cli_results", "cli_evaluate", "cli_export", "export.formats"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
@@ -76,7 +76,8 @@ def test_every_stage_has_a_verb_of_its_name():
     "verb",
     [
         *cli.STAGE_VERBS,
-        *("index_dataset", "validate", "status", "info", "gc", "evaluate", "import-weights", "download"),
+        *("index_dataset", "validate", "status", "info", "gc", "evaluate", "export"),
+        *("import-weights", "download"),
     ],
 )
 def test_help(verb, capsys):

@@ -1,11 +1,13 @@
 """Instance masks as one COCO json, written image by image in constant memory.
 
-Ids start at 1, unique in the file; category id = class_id + 1; masks are compressed RLE, hence lossless.
+Ids start at 1, unique in the file; category id = class_id + 1; masks are compressed RLE, hence lossless, or what a
+caller makes of them.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, TextIO
 
 import numpy as np
@@ -21,6 +23,11 @@ class CocoImage:
     file_name: str
     height: int
     width: int
+
+    @property
+    def name(self) -> str:
+        """`file_name` without suffix."""
+        return str(PurePosixPath(self.file_name).with_suffix(""))
 
 
 @dataclass(frozen=True)
@@ -38,22 +45,29 @@ class CocoInstance:
     score: float
 
 
+def compressed(instance: CocoInstance, *, height: int, width: int) -> Any:
+    """The segmentation of an instance as compressed RLE; `height` and `width` are those of the photo."""
+    return {"size": [height, width], "counts": compress_rle(instance.counts)}
+
+
 def write_coco(
     stream: TextIO,
-    images: Sequence[CocoImage],
+    images: Iterable[CocoImage],
     instances: Iterable[Sequence[CocoInstance]],
     *,
     class_names: Sequence[str],
     description: str,
+    segmentation: Callable[..., Any] = compressed,
 ) -> int:
     """Write the json.
 
     Args:
         stream: where to.
-        images: all photos; image ids are 1, 2, … in this order.
+        images: all photos, gone through twice; image ids are 1, 2, … in this order.
         instances: those of each photo, in the order of `images`; taken one photo at a time.
         class_names: in the order of class_id.
         description: goes to info.description.
+        segmentation: makes the JSON value of a mask, as `compressed` does.
 
     Returns:
         number of annotations.
@@ -66,7 +80,7 @@ def write_coco(
     stream.write(",\n")
     _write_list(stream, "images", _images(images))
     stream.write(",\n")
-    n_annotations = _write_list(stream, "annotations", _annotations(images, instances))
+    n_annotations = _write_list(stream, "annotations", _annotations(images, instances, segmentation))
     stream.write("}\n")
     return n_annotations
 
@@ -92,13 +106,15 @@ def _categories(class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield {"id": class_id + 1, "name": name, "supercategory": ""}
 
 
-def _images(images: Sequence[CocoImage]) -> Iterator[dict[str, Any]]:
+def _images(images: Iterable[CocoImage]) -> Iterator[dict[str, Any]]:
     for number, image in enumerate(images, start=1):
         yield {"id": number, "file_name": image.file_name, "height": image.height, "width": image.width}
 
 
 def _annotations(
-    images: Sequence[CocoImage], instances: Iterable[Sequence[CocoInstance]]
+    images: Iterable[CocoImage],
+    instances: Iterable[Sequence[CocoInstance]],
+    segmentation: Callable[..., Any],
 ) -> Iterator[dict[str, Any]]:
     annotation_id = 0
     for number, (image, found) in enumerate(zip(images, instances, strict=True), start=1):
@@ -108,10 +124,7 @@ def _annotations(
                 "id": annotation_id,
                 "image_id": number,
                 "category_id": instance.class_id + 1,
-                "segmentation": {
-                    "size": [image.height, image.width],
-                    "counts": compress_rle(instance.counts),
-                },
+                "segmentation": segmentation(instance, height=image.height, width=image.width),
                 "area": rle_area(instance.counts),
                 "bbox": rle_bounding_box(instance.counts, height=image.height),
                 "iscrowd": 0,
