@@ -123,8 +123,7 @@ def publish_command(publication):
     recipe, folder = f"{RESULTS}/{RECIPES}/{publication.recipe}.json", folder_of(
         publication
     )
-    command = f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(folder)} "
-    return command.replace("{", "{{").replace("}", "}}") + LOGGED
+    return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(folder)}"
 
 
 onerror:

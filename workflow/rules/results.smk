@@ -89,7 +89,10 @@ for publication in PUBLICATIONS:
         resources:
             mem_mb=1000,
             runtime=60,
+        # Snakemake evaluates what `shell` says when the job runs: by then the loop is at its last publication.
+        params:
+            command=publish_command(publication),
         message:
             f"publish to {folder_of(publication)}"
         shell:
-            publish_command(publication)
+            "{params.command} " + LOGGED

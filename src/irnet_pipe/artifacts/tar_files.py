@@ -10,6 +10,8 @@ from pathlib import Path
 from irnet_pipe.errors import ArtifactError
 
 END_BLOCKS = 2 * tarfile.BLOCKSIZE
+LONGEST_END = END_BLOCKS + tarfile.RECORDSIZE - tarfile.BLOCKSIZE
+"""The end is filled up to a whole record."""
 
 
 @contextmanager
@@ -34,6 +36,6 @@ def _check_end(path: Path, offset: int) -> None:
     """Behind the last member that could be read, there is nothing but zeros, two blocks of them at least."""
     with path.open("rb") as file:
         file.seek(offset - offset % tarfile.BLOCKSIZE)
-        end = file.read(tarfile.RECORDSIZE + 1)
-    if len(end) < END_BLOCKS or len(end) > tarfile.RECORDSIZE or end.strip(b"\0"):
+        end = file.read(LONGEST_END + 1)
+    if len(end) < END_BLOCKS or len(end) > LONGEST_END or end.strip(b"\0"):
         raise tarfile.ReadError(f"no end of archive at byte {offset}")
