@@ -102,7 +102,7 @@ def test_reader_finds_the_same_masks(made_up, environment, tmp_path, name):
     run = subprocess.run(command, capture_output=True, text=True, env=variables)
     assert run.returncode == 0, run.stderr
 
-    with np.load(out) as found:
+    with np.load(out, allow_pickle=False) as found:
         facts = json.loads(str(found["facts"]))
         masks = [found[str(number)] for number in range(len(facts["instances"]))]
     assert facts["classes"] == CLASSES

@@ -63,6 +63,7 @@ def project(slurm, tmp_path, photo_set, tiny) -> Iterator[ClusterProject]:
 
 @pytest.fixture
 def long_training(project) -> ClusterProject:
-    """A training whose epochs are many and short; each leaves a checkpoint."""
-    project.values["cam"]["train"]["epochs"] = 30
+    """A training of 200 steps, each of a second until it is told to speed up; each epoch leaves a checkpoint."""
+    project.values["cam"]["train"]["epochs"] = 100
+    project.slow_down()
     return project

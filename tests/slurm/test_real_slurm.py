@@ -49,10 +49,12 @@ def test_a_trainer_goes_on_after_its_time_limit(slurm, long_training):
     project.wait_for(lambda: project.checkpoints("train_cam"), "a checkpoint")
     # The shortest time limit is a minute. The end is moved instead, so that the signal is due at once.
     slurm.command("scontrol", "update", f"JobId={project.job_ids[0]}", "EndTime=now+100")
+    project.wait_for(lambda: "SIGTERM after step" in project.said, "the trainer is told to stop")
+    project.speed_up()
     project.finish()
     assert len(project.made("train_cam")) == 1
     assert len(project.job_ids) >= 2
-    assert "SIGTERM after step" in project.log.read_text(encoding="utf-8")
+    assert "going on from step" in project.log_of("train_cam")
 
 
 def test_slurmd_killed_and_started_again(slurm, long_training):
@@ -60,6 +62,7 @@ def test_slurmd_killed_and_started_again(slurm, long_training):
     project.submit("--until", "infer_cam")
     project.wait_for(lambda: project.checkpoints("train_cam"), "a checkpoint")
     slurm.kill_slurmd()
+    project.speed_up()
     project.wait_for(lambda: project.made("train_cam"), "the training ends by itself")
     slurm.start_slurmd()
     project.finish()
@@ -69,16 +72,17 @@ def test_slurmd_killed_and_started_again(slurm, long_training):
 def test_snakemake_killed_and_started_again(slurm, long_training):
     """The job of the first run goes on; its twin waits for the lock of their work folder."""
     project = long_training
-    arguments = ("--until", "train_cam", "--set-resources", "train_cam:gpu=0")  # the node has one GPU
+    # The node has one GPU and eight cores: both jobs find room.
+    arguments = ("--until", "train_cam", "--set-resources", "train_cam:gpu=0", "--set-threads", "train_cam=2")
     project.submit(*arguments)
     project.wait_for(lambda: project.checkpoints("train_cam"), "a checkpoint")
     project.kill()
     assert project.snakemake("--unlock").returncode == 0
     project.submit(*arguments)
-    (log,) = (project.folder / "results" / "logs" / "train_cam").glob("*.log")
-    waiting = b"another process works on this artifact; waiting until it ends"
-    project.wait_for(lambda: waiting in log.read_bytes(), "the twin waits")
+    waiting = "another process works on this artifact; waiting until it ends"
+    project.wait_for(lambda: waiting in project.log_of("train_cam"), "the twin waits")
     assert not project.made("train_cam")
     assert sorted(slurm.jobs().values()) == ["RUNNING", "RUNNING"]
+    project.speed_up()
     project.finish()
     assert len(project.made("train_cam")) == 1

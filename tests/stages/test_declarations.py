@@ -34,7 +34,7 @@ OTHER: dict[str, object] = {
 """Values that tell on the made-up run where those of `FIRST_STAGES` do not."""
 
 OF_THE_PLAN = {
-    *("cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
+    *("sweep", "cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
     *(f"dataset.{key}" for key in ("format", "photos", "labels", "classes", "train", "label")),
     *(f"dataset.{key}" for key in ("evaluate", "ground_truth", "negatives", "missing", "max_pixels")),
 }

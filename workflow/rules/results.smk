@@ -95,4 +95,4 @@ for publication in PUBLICATIONS:
         message:
             f"publish to {folder_of(publication)}"
         shell:
-            "{params.command} " + LOGGED
+            f"{{params.command}} {LOGGED}"

@@ -8,7 +8,8 @@ from datumaro.components.annotation import AnnotationType
 
 folder, out = found.arguments()
 with zipfile.ZipFile(folder / "masks.zip") as archive:
-    archive.extractall(folder / "unpacked")
+    for name in archive.namelist():
+        archive.extract(name, folder / "unpacked")
 dataset = Dataset.import_from(str(folder / "unpacked"), "cvat")
 labels = [label.name for label in dataset.categories()[AnnotationType.label]]
 instances = []
