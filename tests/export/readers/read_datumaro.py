@@ -9,7 +9,9 @@ from datumaro.components.annotation import AnnotationType
 folder, out = found.arguments()
 with zipfile.ZipFile(folder / "masks.zip") as archive:
     for name in archive.namelist():
-        archive.extract(name, folder / "unpacked")
+        path = folder / "unpacked" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive.read(name))
 dataset = Dataset.import_from(str(folder / "unpacked"), "cvat")
 labels = [label.name for label in dataset.categories()[AnnotationType.label]]
 instances = []
