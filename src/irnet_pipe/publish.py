@@ -14,13 +14,14 @@ from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.tar_files import open_tar
 from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError, machine_faults_told
 from irnet_pipe.evaluation.tables import scores_csv, summary_text
-from irnet_pipe.recipes import Parent, Record, ancestors, read_record
+from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
+from irnet_pipe.text_files import replace_text
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
-FILES = ("recipe-*.json", "masks.json", "counts.json", "scores.*", "summary.txt", "report.html", "costs.*")
+FILES = (MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*")
 
 
 def publish(recipe: Path, output: Path) -> None:
@@ -50,9 +51,9 @@ def publish(recipe: Path, output: Path) -> None:
     for parent in record.parents:
         _copy(results / parent.path, parent.stage, output)
     costs = [Cost(above, read_attempts(results, above)) for above in ancestors(record, results)]
-    _write(output / COSTS_TABLE, costs_csv(costs))
-    _write(output / COSTS_PAGE, costs_page(costs, run=output.name))
-    _write(output / f"recipe-{record.recipe}.json", _provenance(record))
+    replace_text(output / COSTS_TABLE, costs_csv(costs))
+    replace_text(output / COSTS_PAGE, costs_page(costs, run=output.name))
+    replace_text(output / marker_name(record.recipe), _provenance(record))
 
 
 def _clear(output: Path) -> None:
@@ -82,12 +83,12 @@ def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 def _copy(path: Path, stage: str, output: Path) -> None:
     if stage == "evaluate_masks":
         scores = read_json(path, kind="scores")
-        _write(output / "scores.json", path.read_text(encoding="utf-8"))
-        _write(output / "scores.csv", scores_csv(scores))
-        _write(output / "summary.txt", summary_text(scores))
+        replace_text(output / "scores.json", path.read_text(encoding="utf-8"))
+        replace_text(output / "scores.csv", scores_csv(scores))
+        replace_text(output / "summary.txt", summary_text(scores))
     elif stage == "report":
         try:
-            _write(output / "report.html", path.read_text(encoding="utf-8"))
+            replace_text(output / "report.html", path.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
             raise ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again") from None
 
@@ -95,12 +96,6 @@ def _copy(path: Path, stage: str, output: Path) -> None:
 def _provenance(record: Record) -> str:
     parents = {f"{parent.stage} {parent.unit}": parent.path for parent in record.parents}
     return json.dumps({"recipe": record.recipe, "label": record.label, "from": parents}, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def main() -> int:

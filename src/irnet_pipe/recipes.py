@@ -7,12 +7,12 @@ nor pydantic; editing the config never breaks a queued job.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from irnet_pipe.errors import InputError
+from irnet_pipe.text_files import replace_text
 
 RECIPES = "recipes"
 INDEX = "index"
@@ -21,6 +21,10 @@ LOGS = "logs"
 BENCHMARKS = "benchmarks"
 EVENTS = "events"
 FACTS = "facts"
+PUBLISHED_MASKS = "masks.json"
+"""What people open, in the folder of a publication."""
+MARKERS = "recipe-*.json"
+"""Beside it the marker of the recipe that it is of, written last."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,12 @@ def write_record(results: Path, record: Record) -> None:
     path = record_path(results, record.recipe)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    replace_text(path, text)
+
+
+def marker_name(recipe: str) -> str:
+    """File that vouches for a publication."""
+    return MARKERS.replace("*", recipe)
 
 
 def read_record(path: Path) -> Record:

@@ -19,7 +19,15 @@ from irnet_pipe.differences import (
 )
 from irnet_pipe.errors import InputError
 from irnet_pipe.plan import STAGES, Artifact
-from irnet_pipe.recipes import BENCHMARKS, Record, read_record, record_path
+from irnet_pipe.recipes import (
+    BENCHMARKS,
+    MARKERS,
+    PUBLISHED_MASKS,
+    Record,
+    marker_name,
+    read_record,
+    record_path,
+)
 from irnet_pipe.workflow import PlannedRun
 
 
@@ -140,7 +148,7 @@ class Folder:
         """Whether an artifact or a publication is there."""
         if artifact.stage == "publish":
             folder = self.published(artifact)
-            return (folder / "masks.json").exists() and (folder / f"recipe-{artifact.recipe}.json").exists()
+            return all((folder / name).exists() for name in (PUBLISHED_MASKS, marker_name(artifact.recipe)))
         return artifact.recipe in self.of_stage(artifact.stage).get(artifact.unit, ())
 
     def of_stage(self, stage: str) -> dict[str, list[str]]:
@@ -155,8 +163,8 @@ class Folder:
     def like(self, artifact: Artifact) -> list[str]:
         """Recipes of an artifact's stage and unit that are there; of a publication, those of its markers."""
         if artifact.stage == "publish":
-            markers = sorted(self.published(artifact).glob("recipe-*.json"))
-            return [path.stem.removeprefix("recipe-") for path in markers]
+            markers = sorted(self.published(artifact).glob(MARKERS))
+            return [path.stem.rpartition("-")[2] for path in markers]
         return self.of_stage(artifact.stage).get(artifact.unit, [])
 
 

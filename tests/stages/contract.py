@@ -21,6 +21,7 @@ from irnet_pipe.artifacts import io
 from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.data.image_list import ImageEntry, write_list
+from irnet_pipe.data.photos import working_size
 from irnet_pipe.errors import ArtifactError, InputError
 from irnet_pipe.runtime.job import Job
 
@@ -277,4 +278,32 @@ class ShardContract(StageContract):
         stranger = ImageEntry("zz stranger", job.images[0].path, 48, 64, (0,), "0" * 16)
         with pytest.raises(ArtifactError, match=r"\.h5: has no .*'zz stranger'.*run snakemake"):
             self.run(narrowed(job, [*job.images, stranger]))
+        assert not list(job.output.parent.iterdir())
+
+
+class DeviceContract(ShardContract):
+    """Holds for stages that run a network on photos.
+
+    Attributes:
+        forward: class of the network, and its method that the stage calls.
+        size_keys: of the config, that bound the size of what the network sees.
+    """
+
+    forward: ClassVar[tuple[type, str]]
+    size_keys: ClassVar[str]
+
+    def test_photo_that_the_device_has_no_memory_for(self, job, monkeypatch):
+        def fail(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        monkeypatch.setattr(*self.forward, fail)
+        with pytest.raises(InputError) as caught:
+            self.run(job)
+        (message,) = caught.value.problems
+        entry = next(entry for entry in job.images if entry.labels)
+        height, width = working_size(entry.height, entry.width, long_side=64)
+        assert message.startswith(
+            f"{job.photo(entry)}: the device does not have the memory for one image of {height}×{width}"
+        )
+        assert f"lower {self.size_keys}, or set runtime.device: cpu" in message
         assert not list(job.output.parent.iterdir())

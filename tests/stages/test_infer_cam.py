@@ -6,18 +6,19 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from contract import ShardContract, narrowed
+from contract import DeviceContract, narrowed
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.data.photos import working_size
-from irnet_pipe.errors import InputError
 from irnet_pipe.models.cam_net import CamNet
 
 
-class TestInferCam(ShardContract):
+class TestInferCam(DeviceContract):
     stage = "infer_cam"
     parents = ("train_cam",)
     opens_photos = True
+    forward = (CamNet, "class_maps")
+    size_keys = "dataset.working_long_side or the largest of cam.infer.scales"
     negatives_have: ClassVar = {"class_id": (0,)}
 
     def check_arrays(self, reader, entry, job):
@@ -44,22 +45,3 @@ class TestInferCam(ShardContract):
         torch.set_num_threads(2)
         self.run(job)
         assert torch.get_num_threads() == 1
-
-    def test_photo_that_the_device_has_no_memory_for(self, job, monkeypatch):
-        def fail(*_: object) -> None:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-        monkeypatch.setattr(CamNet, "class_maps", fail)
-        with pytest.raises(InputError) as caught:
-            self.run(job)
-        (message,) = caught.value.problems
-        entry = next(entry for entry in job.images if entry.labels)
-        height, width = working_size(entry.height, entry.width, long_side=64)
-        assert message.startswith(
-            f"{job.photo(entry)}: the device does not have the memory for one image of {height}×{width}"
-        )
-        assert (
-            "lower dataset.working_long_side or the largest of cam.infer.scales, or set runtime.device: cpu"
-            in message
-        )
-        assert not list(job.output.parent.iterdir())

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.errors import InputError
+from irnet_pipe.text_files import replace_text
 
 LIST_NAME = "images.json"
 
@@ -78,14 +78,8 @@ def write_list(index_folder: Path, entries: Sequence[ImageEntry], *, digest: str
 
 def write_once(path: Path, value: Any) -> None:
     """Write JSON unless the file exists; a reader sees the whole file or none."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(
-        json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    temporary.replace(path)
+    if not path.exists():
+        replace_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_list(path: Path) -> list[ImageEntry]:

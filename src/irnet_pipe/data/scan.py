@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from irnet_pipe.text_files import replace_text
+
 VERSION = 1
 
 
@@ -131,11 +133,8 @@ class StatCache:
         """Write what is new; a reader sees the whole file or none."""
         if not self._changed:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         text = json.dumps(
             {"version": VERSION, "kinds": self._kinds}, ensure_ascii=True, separators=(",", ":")
         )
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        replace_text(self._path, text)
         self._changed = False

@@ -16,10 +16,9 @@ from typing import Any, TextIO
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.coco import CocoImage, CocoInstance
 from irnet_pipe.numerics.run_lengths import decompress_rle, rle_area
+from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS
 
-MASKS = "masks.json"
 VARIANTS = "variants"
-MARKER = "recipe-*.json"
 OF_VARIANT = re.compile(r"variant (\w+), recipe (\w+)")
 
 
@@ -89,12 +88,12 @@ def open_published(folder: Path, *, variant: str | None = None) -> Published:
     Raises:
         InputError: nothing is published there, or not this variant.
     """
-    if not (folder / MASKS).is_file():
+    if not (folder / PUBLISHED_MASKS).is_file():
         raise InputError(f"{folder}: {_what_is_missing(folder)}")
-    if not any(folder.glob(MARKER)):
-        raise InputError(f"{folder}: was not published to its end (no {MARKER}); run snakemake again")
-    published = _open(folder / MASKS)
-    others = sorted(path.parent.name for path in folder.glob(f"{VARIANTS}/*/{MASKS}"))
+    if not any(folder.glob(MARKERS)):
+        raise InputError(f"{folder}: was not published to its end (no {MARKERS}); run snakemake again")
+    published = _open(folder / PUBLISHED_MASKS)
+    others = sorted(path.parent.name for path in folder.glob(f"{VARIANTS}/*/{PUBLISHED_MASKS}"))
     if variant is None or variant == published.variant:
         return published
     if variant not in others:
@@ -102,16 +101,16 @@ def open_published(folder: Path, *, variant: str | None = None) -> Published:
             f"{folder}: variant {variant!r} is not published, only {', '.join([published.variant, *others])}; "
             "give one of these, or add it to export.variants and run snakemake"
         )
-    return _open(folder / VARIANTS / variant / MASKS)
+    return _open(folder / VARIANTS / variant / PUBLISHED_MASKS)
 
 
 def _what_is_missing(folder: Path) -> str:
     if not folder.is_dir():
         return "no such folder; give the folder of a published run, outputs/<run>"
-    inner = sorted(path.parent.name for path in folder.glob(f"*/{MASKS}"))
+    inner = sorted(path.parent.name for path in folder.glob(f"*/{PUBLISHED_MASKS}"))
     if inner:
         return f"holds {len(inner)} published runs, not one; give one of them, such as {folder / inner[0]}"
-    return f"holds no {MASKS}; run snakemake, which publishes it"
+    return f"holds no {PUBLISHED_MASKS}; run snakemake, which publishes it"
 
 
 def _open(path: Path) -> Published:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from irnet_pipe.errors import Interrupted
 from irnet_pipe.recipes import FACTS, Record
 from irnet_pipe.runtime.events import Events, events_path, read_events
 from irnet_pipe.runtime.facts import facts_of_end, facts_of_start
+from irnet_pipe.text_files import replace_text
 
 
 def facts_path(results: Path, record: Record) -> Path:
@@ -55,11 +55,8 @@ def attempt(record: Record, results: Path) -> Iterator[Events]:
 
 def _write_facts(path: Path, record: Record, facts: dict[str, Any]) -> None:
     head = {"recipe": record.recipe, "stage": record.stage, "unit": record.unit, "label": record.label}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(head | facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace_text(path, json.dumps(head | facts, indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         sys.stderr.write(f"warning: {path}: cannot be written ({error})\n")
 
