@@ -12,6 +12,7 @@ from pathlib import Path
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.runtime.progress import Progress
+from irnet_pipe.unpacking import unpack_member
 
 VOC12_URL = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar"
 VOC12_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
@@ -136,7 +137,7 @@ def unpack(archive: Path, to: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                tar.extract(member, to, filter="data")
+                unpack_member(tar, member, to)
                 progress.update((member.offset_data + member.size) >> 20)
     except tarfile.TarError as error:
         raise InputError(

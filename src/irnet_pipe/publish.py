@@ -6,8 +6,6 @@ import argparse
 import json
 import shutil
 import sys
-import tarfile
-import time
 from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
@@ -18,6 +16,7 @@ from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancesto
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.text_files import replace_text
+from irnet_pipe.unpacking import unpack_member
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
@@ -72,12 +71,8 @@ def _variant(results: Path, parent: Parent) -> str:
 
 def _unpack(archive: Path, folder: Path) -> None:
     with open_tar(archive) as tar:
-        tar.extractall(folder, filter=_as_of_now)
-
-
-def _as_of_now(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
-    # Times in the archive are zero, for equal bytes; people sort by them.
-    return tarfile.data_filter(member, folder).replace(mtime=time.time(), deep=False)
+        for member in tar:
+            unpack_member(tar, member, folder)
 
 
 def _copy(path: Path, stage: str, output: Path) -> None:

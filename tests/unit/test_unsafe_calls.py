@@ -67,8 +67,8 @@ def unsafe_call(call: ast.Call, names: dict[str, str]) -> Iterator[str]:
     for keyword, value in FORBIDDEN.items():
         if given.get(keyword, value) is not value:
             yield f"{keyword} other than {value}"
-    if isinstance(call.func, ast.Attribute) and call.func.attr in UNPACKING and "filter" not in given:
-        yield f"{call.func.attr} without filter"
+    if isinstance(call.func, ast.Attribute) and call.func.attr in UNPACKING:
+        yield f"{call.func.attr} instead of unpack_member"
 
 
 def dotted(node: ast.AST) -> str:
@@ -99,7 +99,7 @@ def dotted(node: ast.AST) -> str:
         "from os import system\nsystem('ls')",
         "subprocess.run('ls', shell=True)",
         "run(c, shell=flag)",
-        "tar.extractall(to)",
+        "tar.extractall(to, filter='data')",
         "open_tar().extract(member, to)",
         "read(p, allow_pickle=True)",
     ],
@@ -117,7 +117,7 @@ np.load(p, allow_pickle=False)
 torch.load(p, map_location="cpu", weights_only=True)
 yaml.safe_load(text)
 subprocess.run(["ls", folder], check=True)
-tar.extract(member, to, filter="data")
+unpack_member(tar, member, to)
 """
     assert not list(unsafe(ast.parse(code)))
 
