@@ -12,8 +12,9 @@ from benchmarks.comparators.scores import coco_ap, confusion_miou
 from benchmarks.inputs import class_maps
 from benchmarks.paired import Disagreement, Row, Setting
 from irnet_pipe.evaluation.instance import InstanceEvaluator
+from irnet_pipe.evaluation.mask_set import make_mask_set, overlaps
 from irnet_pipe.evaluation.semantic import SemanticEvaluator
-from irnet_pipe.numerics.run_lengths import compress_rle, decode_rle, encode_rle
+from irnet_pipe.numerics.run_lengths import compress_rle, encode_rle
 
 SIZE = (375, 500)
 N_CLASSES = 20
@@ -74,13 +75,9 @@ def _ellipse(centre: np.ndarray, half_axes: np.ndarray) -> np.ndarray:
 def ap_ours(images: list[ScoredImage]) -> np.ndarray:
     evaluator = InstanceEvaluator(N_CLASSES, thresholds=THRESHOLDS)
     for image in images:
-        found, truth = (
-            np.stack([decode_rle(runs, size=SIZE) for runs in side]) for side in (image.found, image.truth)
-        )
-        evaluator.add(
-            {"masks": found, "class_id": image.found_class, "score": image.score},
-            {"masks": truth, "class_id": image.truth_class},
-        )
+        found = make_mask_set(image.found, image.found_class, size=SIZE, score=image.score)
+        truth = make_mask_set(image.truth, image.truth_class, size=SIZE)
+        evaluator.add_overlaps(overlaps(found, truth), found=found, truth=truth)
     return evaluator.result().ap
 
 

@@ -49,13 +49,13 @@ class TestEvaluateMasks(StageContract):
         with write_artifact(job.results / record.path, record) as writer:
             for entry in shard.images:
                 size = entry.height, entry.width
-                true = truth.instances(entry.image_id, size=size)
+                true = truth.masks(entry.image_id, size=size)
                 label = truth.label_map(entry.image_id, size=size)
                 arrays = {"class_id": np.array(entry.labels, dtype=np.int32)}
                 arrays |= pack_runs("semantic", [encode_rle(label == c + 1) for c in entry.labels])
-                arrays |= pack_runs("instance", [encode_rle(mask) for mask in true["masks"]])
-                arrays["instance_class"] = true["class_id"].astype(np.int32)
-                arrays["instance_score"] = np.ones(len(true["class_id"]), dtype=np.float32)
+                arrays |= pack_runs("instance", list(true.runs))
+                arrays["instance_class"] = true.class_id.astype(np.int32)
+                arrays["instance_score"] = np.ones(len(true.class_id), dtype=np.float32)
                 writer.add(entry.image_id, ImageSize(*size, *size), arrays)
 
     def test_class_without_ground_truth_is_null_not_nan(self, job):

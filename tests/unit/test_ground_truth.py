@@ -34,12 +34,14 @@ def voc(tmp_path):
     return make
 
 
+def decoded(masks):
+    return [decode_rle(runs, size=masks.size) for runs in masks.runs]
+
+
 def test_voc_instances(voc):
-    truth = voc().instances("a", size=SIZE)
-    np.testing.assert_array_equal(truth["masks"], [OBJECTS == 3, OBJECTS == 7])
-    assert truth["masks"].dtype == bool
-    assert truth["class_id"].tolist() == [0, 1]
-    np.testing.assert_array_equal(truth["void"], OBJECTS == 255)
+    truth = voc().masks("a", size=SIZE)
+    np.testing.assert_array_equal(decoded(truth), [OBJECTS == 3, OBJECTS == 7])
+    assert truth.class_id.tolist() == [0, 1]
 
 
 def test_voc_label_map_is_the_file(voc):
@@ -53,14 +55,14 @@ def test_voc_class_of_an_object_is_its_commonest_label(voc):
     classes[1, 2] = 1
     classes[2, 3] = 255
     classes[1, 3] = 1
-    assert voc(classes).instances("a", size=SIZE)["class_id"].tolist() == [0, 0]
+    assert voc(classes).masks("a", size=SIZE).class_id.tolist() == [0, 0]
 
 
 def test_voc_image_without_objects(voc):
     nothing = np.zeros(SIZE, dtype=np.uint8)
-    truth = voc(nothing, nothing).instances("a", size=SIZE)
-    assert truth["masks"].shape == (0, *SIZE)
-    assert truth["class_id"].shape == (0,)
+    truth = voc(nothing, nothing).masks("a", size=SIZE)
+    assert not truth.runs
+    assert truth.class_id.shape == (0,)
 
 
 def test_voc_knows_its_images(voc):
@@ -82,7 +84,7 @@ def test_voc_knows_its_images(voc):
 )
 def test_voc_refuses(voc, change, message):
     with pytest.raises(InputError, match=message):
-        voc(**change).instances("a", size=SIZE)
+        voc(**change).masks("a", size=SIZE)
 
 
 def test_voc_refuses_unreadable_files(voc, tmp_path):
@@ -91,10 +93,10 @@ def test_voc_refuses_unreadable_files(voc, tmp_path):
     for content in (whole[: len(whole) // 2], b"no picture"):
         (tmp_path / "o.png").write_bytes(content)
         with pytest.raises(InputError, match=r"o\.png: unreadable"):
-            truth.instances("a", size=SIZE)
+            truth.masks("a", size=SIZE)
     (tmp_path / "o.png").unlink()
     with pytest.raises(InputError, match=r"o\.png: ground truth is missing"):
-        truth.instances("a", size=SIZE)
+        truth.masks("a", size=SIZE)
     Image.new("RGB", (4, 3)).save(tmp_path / "c.png")
     with pytest.raises(InputError, match=r"c\.png: is of mode RGB"):
         truth.label_map("a", size=SIZE)
@@ -139,11 +141,11 @@ def coco(tmp_path):
 def test_coco_polygons_and_both_kinds_of_rle(coco):
     mask = np.eye(5, 6, dtype=bool)
     runs = {"size": [5, 6], "counts": [5, 10, 15]}
-    truth = coco(annotation(1, [SMALL]), annotation(2, rle(mask), 2), annotation(3, runs)).instances(
+    truth = coco(annotation(1, [SMALL]), annotation(2, rle(mask), 2), annotation(3, runs)).masks(
         "a", size=(5, 6)
     )
-    assert truth["class_id"].tolist() == [1, 0, 1]
-    small, by_string, by_list = truth["masks"]
+    assert truth.class_id.tolist() == [1, 0, 1]
+    small, by_string, by_list = decoded(truth)
     assert np.argwhere(small).tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
     np.testing.assert_array_equal(by_string, mask)
     np.testing.assert_array_equal(by_list, np.isin(np.arange(6), [1, 2])[None].repeat(5, axis=0))
@@ -158,20 +160,20 @@ def test_coco_smaller_instance_is_on_top_and_crowds_are_void(coco):
     expected = np.where(left, 2, np.where(crowd, 255, 0))
     expected[1:3, 1:3] = 1
     np.testing.assert_array_equal(truth.label_map("a", size=(5, 6)), expected)
-    instances = truth.instances("a", size=(5, 6))
-    assert instances["class_id"].tolist() == [0, 1]
-    np.testing.assert_array_equal(instances["masks"][1], left)
-    np.testing.assert_array_equal(instances["void"], crowd & ~left)
+    instances = truth.masks("a", size=(5, 6))
+    assert instances.class_id.tolist() == [0, 1, 1]
+    assert instances.crowd.tolist() == [False, False, True]
+    np.testing.assert_array_equal(decoded(instances)[1:], [left, crowd])
 
 
 def test_coco_parts_of_an_instance_are_united(coco):
-    [mask] = coco(annotation(1, [SMALL, BIG])).instances("a", size=(5, 6))["masks"]
+    [mask] = decoded(coco(annotation(1, [SMALL, BIG])).masks("a", size=(5, 6)))
     assert mask.all()
 
 
 def test_coco_image_without_annotations_is_background(coco):
     truth = coco(annotation(1, [BIG], image=4))
-    assert truth.instances("a", size=(5, 6))["masks"].shape == (0, 5, 6)
+    assert not truth.masks("a", size=(5, 6)).runs
     assert not truth.label_map("a", size=(5, 6)).any()
     assert "a" in truth
     assert "b" not in truth
@@ -193,13 +195,13 @@ def test_coco_refuses_another_size(coco):
     with pytest.raises(InputError, match=r"image a: ground truth has 5×6 pixels .* 6×5"):
         coco().label_map("a", size=(6, 5))
     with pytest.raises(InputError, match=r"annotation 8: ground truth has 2×3 pixels"):
-        coco(annotation(8, rle(np.ones((2, 3))))).instances("a", size=(5, 6))
+        coco(annotation(8, rle(np.ones((2, 3))))).masks("a", size=(5, 6))
 
 
 @pytest.mark.parametrize("segmentation", [{"size": [5, 6], "counts": [5, 10]}, [[0, 0, 3, 0, 3]]])
 def test_coco_refuses_masks_that_do_not_fit(coco, segmentation):
     with pytest.raises(InputError, match=r"truth\.json, annotation 8: segmentation cannot be used"):
-        coco(annotation(8, segmentation)).instances("a", size=(5, 6))
+        coco(annotation(8, segmentation)).masks("a", size=(5, 6))
 
 
 def test_coco_refuses_what_is_no_instances_json(coco, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_scores import naive_ap
 
-from irnet_pipe.evaluation.instance import InstanceEvaluator, bounding_box, mask_iou, voc_ap
+from irnet_pipe.evaluation.instance import InstanceEvaluator, voc_ap
 
 ROWS = np.arange(4)[:, None].repeat(4, axis=1)
 COLUMNS = ROWS.T
@@ -120,19 +120,6 @@ def test_lists_of_different_length_are_refused():
         voc_ap([predicted(), predicted()], [true()], iou=0.5)
 
 
-def test_mask_iou_of_empty_masks_is_zero():
-    empty = np.zeros((1, 4, 4), dtype=bool)
-    assert mask_iou(empty, empty).tolist() == [[0.0]]
-    assert mask_iou(NOTHING, empty).shape == (0, 1)
-
-
-def test_bounding_box():
-    mask = np.zeros((4, 4), dtype=bool)
-    assert mask[bounding_box(mask)].size == 0
-    mask[1, 2] = mask[3, 1] = True
-    assert bounding_box(mask) == (slice(1, 4), slice(1, 3))
-
-
 @given(seed=st.integers(0, 2**32 - 1), iou=st.sampled_from([0.1, 0.25, 0.5, 0.75]))
 @settings(deadline=None, max_examples=60)
 def test_agrees_with_plain_loops(seed, iou):
@@ -184,17 +171,3 @@ def test_duplicates_never_come_before_what_they_repeat():
     evaluator = InstanceEvaluator(1, thresholds=(0.5,))
     evaluator.add(predicted((LEFT, 0, 1.0), (LEFT, 0, 1.0)), true((LEFT, 0)))
     assert [bound.item() for bound in evaluator.tie_range()] == [1, 1]
-
-
-def test_known_overlaps_count_as_masks_do():
-    found, truth = predicted((LEFT, 0, 0.9), (LEFT, 1, 0.8), (RIGHT, 0, 0.7)), true((LEFT, 1), (RIGHT, 0))
-    by_masks, by_overlaps = InstanceEvaluator(2), InstanceEvaluator(2)
-    by_masks.add(found, truth)
-    by_overlaps.add_overlaps(
-        mask_iou(found["masks"], truth["masks"]),
-        class_id=found["class_id"],
-        score=np.array(found["score"]),
-        truth_class_id=truth["class_id"],
-    )
-    np.testing.assert_array_equal(by_masks.result().ap, by_overlaps.result().ap)
-    assert by_overlaps.result().ap[1].tolist() == [0.5, 1.0]

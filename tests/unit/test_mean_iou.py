@@ -70,8 +70,8 @@ def test_other_void_label_makes_255_a_class():
     ("prediction", "truth", "message"),
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), r"\(2, 3\).*\(3, 2\)"),
-        (np.zeros((1, 1), int), np.full((1, 1), 2), r"labels 2 to 2, allowed are 0…1 and 255"),
-        (np.zeros((1, 1), int), np.full((1, 1), -1), r"labels -1 to -1"),
+        (np.zeros((1, 1), int), np.full((1, 1), 2), r"the label 2, allowed are 0…1 and 255"),
+        (np.zeros((1, 1), int), np.full((1, 1), -1), r"the label -1"),
     ],
 )
 def test_refuses(prediction, truth, message):

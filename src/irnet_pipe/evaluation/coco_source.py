@@ -21,8 +21,8 @@ from irnet_pipe.evaluation.sources import (
     image_name,
     match_names,
     paint,
+    paint_truth,
 )
-from irnet_pipe.numerics.run_lengths import decode_rle, rle_area
 
 
 class CocoTruthSource:
@@ -72,13 +72,7 @@ class CocoTruthSource:
 
     def label_map(self, image: ImageKey, masks: MaskSet | None) -> LabelArray:
         """See `TruthSource`."""
-        masks = masks or self.masks(image)
-        pixels = np.array([rle_area(runs) for runs in masks.runs], dtype=np.int64)
-        instances = np.flatnonzero(~masks.crowd)
-        labels = paint(masks, instances[np.argsort(-pixels[instances], kind="stable")])
-        for i in np.flatnonzero(masks.crowd):
-            labels[(labels == 0) & decode_rle(masks.runs[int(i)], size=masks.size)] = self.void_label
-        return labels
+        return paint_truth(masks or self.masks(image), void_label=self.void_label)
 
 
 class CocoPredictions:

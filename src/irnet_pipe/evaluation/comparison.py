@@ -153,13 +153,7 @@ class _InstanceComparison:
         iou = overlaps(found, truth)
         matches = self._coco.add(found, truth, iou=iou)
         self._errors.add(found, truth, iou=iou, matches=matches)
-        instances = ~truth.crowd
-        self._voc.add_overlaps(
-            iou[:, instances],
-            class_id=found.class_id,
-            score=found.score,
-            truth_class_id=truth.class_id[instances],
-        )
+        self._voc.add_overlaps(iou[:, ~truth.crowd], found=found, truth=truth.without_crowds())
 
     def result(self, *, scored: bool) -> InstanceScores:
         return InstanceScores(

@@ -14,22 +14,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from irnet_pipe.errors import InputError
-from irnet_pipe.evaluation.instance import Instances
+from irnet_pipe.evaluation.mask_set import MaskSet, make_mask_set
 from irnet_pipe.evaluation.segmentation import segmentation_runs
-from irnet_pipe.export.voc import MAX_LABELS, VOID, painting_order
-from irnet_pipe.numerics.run_lengths import decode_rle
+from irnet_pipe.evaluation.sources import paint_truth
+from irnet_pipe.export.voc import MAX_LABELS, VOID
+from irnet_pipe.numerics.run_lengths import encode_rle
 
 WIDE_VOID = 65535
 """Void label where there are more than 254 classes, so that 255 is a class."""
 
-BoolArray = npt.NDArray[np.bool_]
 LabelArray = npt.NDArray[np.uint8 | np.uint16]
-
-
-class TrueInstances(Instances):
-    """Instances of one image: masks (m, H, W) bool, class_id (m,) int64, void (H, W) bool."""
-
-    void: BoolArray
 
 
 class GroundTruth(Protocol):
@@ -44,11 +38,11 @@ class GroundTruth(Protocol):
     def __contains__(self, image_id: str) -> bool:
         """Whether there is ground truth for this image."""
 
-    def instances(self, image_id: str, *, size: tuple[int, int]) -> TrueInstances:
-        """Instances of an image. Raises InputError for a file that is unreadable, or of another size."""
+    def masks(self, image_id: str, *, size: tuple[int, int]) -> MaskSet:
+        """Instances of an image, crowds among them. Raises InputError for what is unreadable or of another size."""
 
     def label_map(self, image_id: str, *, size: tuple[int, int]) -> LabelArray:
-        """(H, W) 0 background, class_id + 1, void_label. Raises InputError as `instances`."""
+        """(H, W) 0 background, class_id + 1, void_label. Raises InputError as `masks`."""
 
 
 def open_truth(path: Path, *, root: Path, class_names: Sequence[str]) -> GroundTruth:
@@ -89,20 +83,22 @@ class VocTruth:
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._files
 
-    def instances(self, image_id: str, *, size: tuple[int, int]) -> TrueInstances:
+    def masks(self, image_id: str, *, size: tuple[int, int]) -> MaskSet:
         """See `GroundTruth`. The class of an instance is the commonest one among its pixels."""
         classes = self.label_map(image_id, size=size)
         class_path, path = self._files[image_id]
         objects = _read_png(path, size=size)
-        numbers = [i for i in np.unique(objects) if i not in (0, VOID)]
-        masks = np.array([objects == i for i in numbers], dtype=bool).reshape(len(numbers), *size)
-        class_id = np.zeros(len(numbers), dtype=np.int64)
-        for i, mask in enumerate(masks):
-            votes = np.bincount(classes[mask], minlength=VOID + 1)[1:VOID]
-            if not votes.any():
-                raise InputError(f"{path}: object {numbers[i]} has no class in {class_path}")
-            class_id[i] = votes.argmax()
-        return TrueInstances(masks=masks, class_id=class_id, void=objects == VOID)
+        votes = np.zeros((VOID + 1, VOID + 1), dtype=np.int64)
+        np.add.at(votes, (objects, classes), 1)
+        numbers = [number for number in np.flatnonzero(votes.any(axis=1)) if number not in (0, VOID)]
+        for number in numbers:
+            if not votes[number, 1:VOID].any():
+                raise InputError(f"{path}: object {number} has no class in {class_path}")
+        return make_mask_set(
+            [encode_rle(objects == number) for number in numbers],
+            votes[numbers, 1:VOID].argmax(axis=1),
+            size=size,
+        )
 
     def label_map(self, image_id: str, *, size: tuple[int, int]) -> LabelArray:
         """See `GroundTruth`."""
@@ -161,29 +157,19 @@ class CocoTruth:
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._images
 
-    def instances(self, image_id: str, *, size: tuple[int, int]) -> TrueInstances:
-        """See `GroundTruth`. Masks may overlap; void are the pixels of crowds that no instance covers."""
-        crowd = np.zeros(size, dtype=bool)
-        masks: list[BoolArray] = []
-        class_id: list[int] = []
-        for annotation in self._of_image(image_id, size=size):
-            mask = self._mask(annotation, size=size)
-            if annotation.get("iscrowd"):
-                crowd |= mask
-            else:
-                masks.append(mask)
-                class_id.append(self._class_id[annotation["category_id"]])
-        stack = np.array(masks, dtype=bool).reshape(len(masks), *size)
-        return TrueInstances(
-            masks=stack, class_id=np.array(class_id, dtype=np.int64), void=crowd & ~stack.any(axis=0)
+    def masks(self, image_id: str, *, size: tuple[int, int]) -> MaskSet:
+        """See `GroundTruth`. Masks may overlap."""
+        annotations = self._of_image(image_id, size=size)
+        return make_mask_set(
+            [self._runs(annotation, size=size) for annotation in annotations],
+            [self._class_id[annotation["category_id"]] for annotation in annotations],
+            size=size,
+            crowd=[bool(annotation.get("iscrowd")) for annotation in annotations],
         )
 
     def label_map(self, image_id: str, *, size: tuple[int, int]) -> LabelArray:
         """See `GroundTruth`. Where instances overlap, the smaller one is on top."""
-        truth = self.instances(image_id, size=size)
-        labels = np.where(truth["void"], self.void_label, 0)
-        for i in painting_order(truth["masks"]):
-            labels[truth["masks"][i]] = truth["class_id"][i] + 1
+        labels = paint_truth(self.masks(image_id, size=size), void_label=self.void_label)
         return labels.astype(np.uint8 if self.void_label == VOID else np.uint16)
 
     def _of_image(self, image_id: str, *, size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -191,13 +177,13 @@ class CocoTruth:
         _check_size(f"{self._path}, image {image_id}", (image["height"], image["width"]), size=size)
         return self._annotations[image["id"]]
 
-    def _mask(self, annotation: dict[str, Any], *, size: tuple[int, int]) -> BoolArray:
+    def _runs(self, annotation: dict[str, Any], *, size: tuple[int, int]) -> npt.NDArray[np.uint32]:
         segmentation = annotation["segmentation"]
         what = f"{self._path}, annotation {annotation['id']}"
         if isinstance(segmentation, dict):
             _check_size(what, tuple(segmentation["size"]), size=size)
         try:
-            return np.asarray(decode_rle(segmentation_runs(segmentation, size=size), size=size))
+            return segmentation_runs(segmentation, size=size)
         except ValueError as error:
             raise InputError(f"{what}: segmentation cannot be used ({error}); mend or drop it") from error
 

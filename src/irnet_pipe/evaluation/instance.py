@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from irnet_pipe.evaluation.mask_set import BoolArray, FloatArray, IntArray, MaskSet, make_mask_set, overlaps
+from irnet_pipe.numerics.run_lengths import encode_rle
 
 IOU_THRESHOLDS = (0.25, 0.5, 0.7, 0.75)
 
@@ -89,29 +88,22 @@ class InstanceEvaluator:
         Raises:
             ValueError: lengths or sizes of masks that differ, or a class id out of range.
         """
-        masks, class_id = self._checked(detections)
-        truth_masks, truth_class_id = self._checked(truth)
-        score = np.asarray(detections["score"], dtype=np.float64)
-        if score.shape != class_id.shape:
-            raise ValueError(f"scores have shape {score.shape}, class ids {class_id.shape}")
-        for c in np.union1d(class_id, truth_class_id):
-            mine, theirs = class_id == c, truth_class_id == c
-            self._match(self._facts[c], mask_iou(masks[mine], truth_masks[theirs]), score[mine])
+        found, true = (self._mask_set(**side) for side in (detections, truth))
+        if len(found.runs) and len(true.runs) and found.size != true.size:
+            raise ValueError(f"masks of {found.size} pixels are compared with masks of {true.size}")
+        self.add_overlaps(overlaps(found, true), found=found, truth=true)
 
-    def add_overlaps(
-        self, iou: FloatArray, *, class_id: IntArray, score: FloatArray, truth_class_id: IntArray
-    ) -> None:
+    def add_overlaps(self, iou: FloatArray, *, found: MaskSet, truth: MaskSet) -> None:
         """Take one image of which the overlaps are known.
 
         Args:
             iou: (d, g) of each detection with each instance.
-            class_id: (d,) of the detections.
-            score: (d,).
-            truth_class_id: (g,) of the instances.
+            found: d detections.
+            truth: g instances, no crowds among them.
         """
-        for c in np.union1d(class_id, truth_class_id):
-            mine, theirs = class_id == c, truth_class_id == c
-            self._match(self._facts[c], iou[np.ix_(mine, theirs)], score[mine])
+        for c in np.union1d(found.class_id, truth.class_id):
+            mine, theirs = found.class_id == c, truth.class_id == c
+            self._match(self._facts[c], iou[np.ix_(mine, theirs)], found.score[mine])
 
     def result(self) -> AveragePrecision:
         """Average precision of all that was added so far."""
@@ -132,15 +124,18 @@ class InstanceEvaluator:
         worst, best = ranges.reshape(len(self.thresholds), -1, 2).transpose(2, 0, 1)
         return worst, best
 
-    def _checked(self, instances: Instances) -> tuple[BoolArray, IntArray]:
-        masks = np.asarray(instances["masks"]).astype(bool, copy=False)
-        class_id = np.asarray(instances["class_id"]).astype(np.int64)
+    def _mask_set(self, masks: Any, class_id: Any, score: Any = None) -> MaskSet:
+        masks, class_id = np.asarray(masks).astype(bool, copy=False), np.asarray(class_id, dtype=np.int64)
         if len(masks) != len(class_id):
             raise ValueError(f"{len(masks)} masks, but {len(class_id)} class ids")
+        if score is not None and np.shape(score) != class_id.shape:
+            raise ValueError(f"scores have shape {np.shape(score)}, class ids {class_id.shape}")
         outside = class_id[(class_id < 0) | (class_id >= len(self._facts))]
         if outside.size:
             raise ValueError(f"class id {outside[0]} is outside of 0…{len(self._facts) - 1}")
-        return masks, class_id
+        return make_mask_set(
+            [encode_rle(mask) for mask in masks], class_id, size=masks.shape[1:], score=score
+        )
 
     @staticmethod
     def _match(facts: _ClassFacts, iou: FloatArray, score: FloatArray) -> None:
@@ -177,39 +172,6 @@ def voc_ap(
     for detections, truth in zip(predictions, ground_truth, strict=True):
         evaluator.add(detections, truth)
     return torch.from_numpy(evaluator.result().ap[0]).float()
-
-
-def mask_iou(a: BoolArray, b: BoolArray) -> FloatArray:
-    """Intersection over union of each mask of a with each of b; 0 where both are empty.
-
-    Args:
-        a: (m, H, W) bool.
-        b: (n, H, W) bool.
-
-    Returns:
-        (m, n) float64.
-
-    Raises:
-        ValueError: H, W of a and b differ.
-    """
-    if len(a) and len(b) and a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"masks of {a.shape[1:]} pixels are compared with masks of {b.shape[1:]}")
-    intersection = np.zeros((len(a), len(b)))
-    for j, mask in enumerate(b):
-        box = bounding_box(mask)  # nothing outside of it can intersect: most of the work is saved
-        for i, other in enumerate(a):
-            intersection[i, j] = np.count_nonzero(other[box] & mask[box])
-    area_a, area_b = (np.array([np.count_nonzero(m) for m in masks], dtype=np.float64) for masks in (a, b))
-    union = area_a[:, None] + area_b[None, :] - intersection
-    return intersection / np.maximum(union, 1)
-
-
-def bounding_box(mask: BoolArray) -> tuple[slice, slice]:
-    """Smallest (rows, columns) that hold all true pixels of a (H, W) mask; empty slices for an empty mask."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _average_precision(facts: _ClassFacts, threshold: float) -> float:

@@ -1,7 +1,10 @@
 """Instances of one image as run lengths, and how much they overlap."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,13 +38,25 @@ class MaskSet:
     crowd: BoolArray
     area: FloatArray
 
+    def without_crowds(self) -> MaskSet:
+        """Instances alone."""
+        kept = np.flatnonzero(~self.crowd)
+        return MaskSet(
+            size=self.size,
+            runs=[self.runs[i] for i in kept.tolist()],
+            class_id=self.class_id[kept],
+            score=self.score[kept],
+            crowd=self.crowd[kept],
+            area=self.area[kept],
+        )
+
 
 def make_mask_set(
     runs: Sequence[RunArray],
-    class_id: Sequence[int] | IntArray,
+    class_id: Sequence[int] | npt.NDArray[np.integer[Any]],
     *,
     size: tuple[int, int],
-    score: Sequence[float] | None = None,
+    score: Sequence[float] | npt.NDArray[np.floating[Any]] | None = None,
     crowd: Sequence[bool] | None = None,
     area: Sequence[float | None] | None = None,
 ) -> MaskSet:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from irnet_pipe.export.voc import VOID
+from irnet_pipe.numerics.confusion import count_label_pairs
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,15 @@ class SemanticEvaluator:
         Raises:
             ValueError: shapes differ, or the truth holds a label that is neither below n_classes nor void.
         """
-        predicted, true = (np.asarray(labels).astype(np.int64) for labels in (prediction, truth))
+        predicted, true = np.asarray(prediction), np.asarray(truth)
         if predicted.shape != true.shape:
             raise ValueError(f"prediction has shape {predicted.shape}, ground truth {true.shape}")
-        kept = true != self.void
-        predicted, true = predicted[kept], true[kept]
-        if true.size and not 0 <= true.min() <= true.max() < self.n_classes:
+        counts, stranger = count_label_pairs(true, predicted, n_labels=self.n_classes, void=self.void)
+        if stranger is not None:
             raise ValueError(
-                f"ground truth holds labels {true.min()} to {true.max()}, allowed are 0…{self.n_classes - 1} "
-                f"and {self.void} (void)"
+                f"ground truth holds the label {stranger}, allowed are 0…{self.n_classes - 1} and {self.void} (void)"
             )
-        predicted[(predicted < 0) | (predicted >= self.n_classes)] = self.n_classes
-        cells = np.bincount(true * (self.n_classes + 1) + predicted, minlength=self.confusion.size)
-        self.confusion += cells.reshape(self.confusion.shape)
+        self.confusion += counts
 
     def result(self) -> MeanIou:
         """Scores of all that was added so far."""

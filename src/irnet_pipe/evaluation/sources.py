@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.mask_set import MaskSet
-from irnet_pipe.numerics.run_lengths import decode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle, rle_area
 
 LabelArray = npt.NDArray[np.integer[Any]]
 
@@ -149,4 +149,22 @@ def paint(masks: MaskSet, order: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np
     labels = np.zeros(masks.size, dtype=np.int32)
     for i in order:
         labels[decode_rle(masks.runs[int(i)], size=masks.size)] = masks.class_id[i] + 1
+    return labels
+
+
+def paint_truth(masks: MaskSet, *, void_label: int) -> npt.NDArray[np.int32]:
+    """Label map of ground truth: of two instances the smaller one is on top; crowds are void where nothing is.
+
+    Args:
+        masks: of one image, crowds among them.
+        void_label: label of void pixels.
+
+    Returns:
+        (H, W): 0 background, class_id + 1, void_label.
+    """
+    pixels = np.array([rle_area(runs) for runs in masks.runs], dtype=np.int64)
+    instances = np.flatnonzero(~masks.crowd)
+    labels = paint(masks, instances[np.argsort(-pixels[instances], kind="stable")])
+    for i in np.flatnonzero(masks.crowd):
+        labels[(labels == 0) & decode_rle(masks.runs[int(i)], size=masks.size)] = void_label
     return labels

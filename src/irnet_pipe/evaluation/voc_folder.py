@@ -21,7 +21,6 @@ from irnet_pipe.evaluation.sources import (
     match_names,
 )
 from irnet_pipe.export.voc import VOID
-from irnet_pipe.numerics.run_lengths import encode_rle
 
 CLASS_FOLDER, OBJECT_FOLDER = "SegmentationClass", "SegmentationObject"
 
@@ -76,10 +75,7 @@ class VocFolder:
             raise InputError(
                 f"{path}: has {_text(found)} pixels, the PNG of classes {_text(size)}; draw both alike"
             )
-        instances = self._maps.instances(name, size=size)
-        return make_mask_set(
-            [encode_rle(mask) for mask in instances["masks"]], instances["class_id"], size=size
-        )
+        return self._maps.masks(name, size=size)
 
     def label_map(self, name: str) -> LabelArray:
         """(H, W) palette indices of the classes."""

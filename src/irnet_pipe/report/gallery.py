@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -109,9 +109,7 @@ class _Drawer:
         size = (entry.height, entry.width)
         for variant, source in self.masks.items():
             found = read_instances(source, entry.image_id).without_fragments()
-            yield self._instances(
-                f"instances, {variant}", [decode_rle(runs, size=size) for runs in found.runs], size
-            )
+            yield self._instances(f"instances, {variant}", found.runs, size)
         label = np.zeros(size, dtype=np.int64)
         for class_id, runs in zip(*read_semantic(source, entry.image_id), strict=True):
             label[decode_rle(runs, size=size)] = class_id + 1
@@ -119,14 +117,13 @@ class _Drawer:
 
     def _truth(self, entry: ImageEntry) -> Iterator[Picture]:
         if self.truth is not None and entry.image_id in self.truth:
-            size = (entry.height, entry.width)
-            masks = self.truth.instances(entry.image_id, size=size)["masks"]
-            yield self._instances("ground truth", list(masks), size)
+            true = self.truth.masks(entry.image_id, size=(entry.height, entry.width)).without_crowds()
+            yield self._instances("ground truth", true.runs, true.size)
 
-    def _instances(self, caption: str, masks: list[np.ndarray], size: tuple[int, int]) -> Picture:
+    def _instances(self, caption: str, masks: Sequence[np.ndarray], size: tuple[int, int]) -> Picture:
         """Instances over the photo, at the size at which the photo is shown."""
         height, width = self.photo.shape[:2]
         rows = np.arange(height) * size[0] // height
         columns = np.arange(width) * size[1] // width
-        stack = np.array([mask[np.ix_(rows, columns)] for mask in masks], dtype=bool)
+        stack = np.array([decode_rle(runs, size=size)[np.ix_(rows, columns)] for runs in masks], dtype=bool)
         return Picture(caption, figures.draw_instances(self.photo, stack.reshape(-1, height, width)))

@@ -21,6 +21,7 @@ from irnet_pipe.artifacts.masks import read_instances, read_semantic
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.evaluation.instance import AveragePrecision, InstanceEvaluator
+from irnet_pipe.evaluation.mask_set import make_mask_set, overlaps
 from irnet_pipe.evaluation.semantic import MeanIou, SemanticEvaluator
 from irnet_pipe.numerics.cam import highres_cam
 from irnet_pipe.numerics.masks import label_pixels
@@ -73,12 +74,10 @@ def _score_variant(
         for entry in job.progress(images, total=len(images)):
             size = (entry.height, entry.width)
             semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
-            found = read_instances(masks, entry.image_id)
-            stack = _stack((decode_rle(runs, size=size) for runs in found.runs), size)
-            instance.add(
-                {"masks": stack, "class_id": found.class_id, "score": found.score},
-                truth.instances(entry.image_id, size=size),
-            )
+            instances = read_instances(masks, entry.image_id)
+            found = make_mask_set(instances.runs, instances.class_id, size=size, score=instances.score)
+            true = truth.masks(entry.image_id, size=size).without_crowds()
+            instance.add_overlaps(overlaps(found, true), found=found, truth=true)
     return {"semantic": _semantic(job, semantic.result()), "instance": _instance(job, instance.result())}
 
 
@@ -87,11 +86,6 @@ def _semantic_map(masks: ShardSet, entry: ImageEntry) -> NDArray[np.int64]:
     for class_id, runs in zip(*read_semantic(masks, entry.image_id), strict=True):
         labels[decode_rle(runs, size=labels.shape)] = class_id + 1
     return labels
-
-
-def _stack(masks: Iterable[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.bool_]:
-    found = list(masks)
-    return np.array(found, dtype=bool).reshape(len(found), *size)
 
 
 def _semantic(job: Job, result: MeanIou) -> dict[str, Any]:
