@@ -8,6 +8,7 @@ import io
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +37,39 @@ class SmallRun:
         count: photos.
         size: side of generated photos, in pixels.
         backbone: of both networks.
-
+        shards: parts of the data set.
+        relations: whether relations are mined, as they are where IRNet is trained.
+        dataset: further keys of the section.
     """
 
-    def __init__(self, setting: Setting, *, count: int, size: int, backbone: str) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        count: int,
+        size: int,
+        backbone: str,
+        shards: int = 1,
+        relations: bool = False,
+        dataset: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="irnet_pipe_bench_"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._write_photos(setting, count, size)
         self._write_weights(backbone)
         values: dict[str, Any] = {
-            "shards": {"n": 1},
+            "shards": {"n": shards},
             "dataset": {
                 "root": str(self.folder),
                 "photos": "images",
                 "labels": "labels.csv",
                 "classes": CLASSES,
+                **(dataset or {}),
             },
             "cam": {"backbone": backbone, "trained": str(self.folder / "cam.pth")},
             "irnet": {
                 "backbone": backbone,
-                "trained": str(self.folder / "irnet.pth"),
+                "trained": None if relations else str(self.folder / "irnet.pth"),
                 "infer": {"canvas": setting.choose(64, CANVAS, CANVAS)},
             },
             "runtime": {
@@ -67,8 +81,14 @@ class SmallRun:
         self._pipeline = twin("stages/tiny_pipeline.py", "Pipeline")(values, {})
 
     def job(self, stage: str) -> Job:
-        """The job of a stage, whose parents are there."""
-        artifact = self._pipeline.artifact(stage)
+        """The job of a stage, whose parents are there; of shards, that of the largest."""
+        return self._ready(self._pipeline.artifact(stage))
+
+    def jobs(self, stage: str) -> list[Job]:
+        """The jobs of all shards of a stage, whose parents are there."""
+        return [self._ready(artifact) for artifact in self._pipeline.plan.of(stage)]
+
+    def _ready(self, artifact: Any) -> Job:
         with contextlib.redirect_stderr(io.StringIO()):
             for parent in artifact.parents:
                 self._pipeline.make(parent)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import multiprocessing
 import os
+import re
 import signal
 
 import pytest
@@ -19,6 +20,7 @@ from irnet_pipe.recipes import Record
 from irnet_pipe.runtime.events import Events, read_events
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.ranks import Ranks
+from irnet_pipe.training import loop
 from irnet_pipe.training.loop import Task, curves, train
 from irnet_pipe.training.schedule import Schedule
 
@@ -243,6 +245,25 @@ def test_progress_tells_epoch_loss_rate_and_time_left(job, tmp_path, capsys):
     assert line.startswith("train_cam all: 36/36 images · ")
     assert "/s · ETA 0s · epoch 3/3 · loss " in line
     assert "lr_backbone" in line
+    assert re.search(r" · waiting for photos \d+%$", line)
+
+
+def test_share_of_the_time_spent_waiting_for_photos(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def load():
+        for seconds in (50, 1, 3):
+            now[0] += seconds
+            yield seconds
+
+    shares = []
+    batches = loop._Awaited(load())
+    for _ in batches:
+        shares.append(batches.share)
+        now[0] += 2
+    # 1 of 1 + 2 seconds, then 1 + 3 of 1 + 2 + 3 + 2; the first batch waits for processes to start
+    assert shares == [0, 1 / 3, 4 / 8]
 
 
 def test_curves_are_means():

@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -43,16 +45,30 @@ class Samples(Dataset[Sample]):
         root: folder that photo paths are relative to.
         crop: side of the square crop (pixels).
         seed: of the training.
+        working_long_side: bound of the photo's long side, pixels; None: as it is.
     """
 
-    def __init__(self, entries: Sequence[ImageEntry], root: Path, *, crop: int, seed: int) -> None:
+    def __init__(
+        self,
+        entries: Sequence[ImageEntry],
+        root: Path,
+        *,
+        crop: int,
+        seed: int,
+        working_long_side: int | None = None,
+    ) -> None:
         self.entries = entries
         self.root = root
+        self.working_long_side = working_long_side
         self.crop = crop
         self.seed = seed
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def photo(self, entry: ImageEntry) -> NDArray[np.uint8]:
+        """(H, W, 3) as displayed, before anything is drawn."""
+        return load_photo(self.root / entry.path, long_side=self.working_long_side)
 
 
 class ClassifierSamples(Samples):
@@ -85,7 +101,7 @@ class ClassifierSamples(Samples):
         epoch, index = key
         entry = self.entries[index]
         rng = generator(self.seed, "train_cam", epoch, entry.image_id)
-        photo = load_photo(self.root / entry.path, long_side=None)
+        photo = self.photo(entry)
         low, high = self.long_side
         photo = rescale(photo, int(rng.integers(low, high + 1)) / max(photo.shape[:2]))
         if rng.random() < 0.5:
@@ -120,9 +136,8 @@ class RelationSamples(Samples):
         scale: tuple[float, float],
         seed: int,
     ) -> None:
-        super().__init__(entries, root, crop=crop, seed=seed)
+        super().__init__(entries, root, crop=crop, seed=seed, working_long_side=working_long_side)
         self.relations = relations
-        self.working_long_side = working_long_side
         self.scale = scale
 
     @cached_property
@@ -133,8 +148,7 @@ class RelationSamples(Samples):
         epoch, index = key
         entry = self.entries[index]
         rng = generator(self.seed, "train_irnet", epoch, entry.image_id)
-        photo = load_photo(self.root / entry.path, long_side=self.working_long_side)
-        photo = rescale(photo, rng.uniform(*self.scale))
+        photo = rescale(self.photo(entry), rng.uniform(*self.scale))
         label = resize_labels(self._labels.read(entry.image_id, "label"), *photo.shape[:2])
         if rng.random() < 0.5:
             photo, label = mirror(photo), mirror(label)

@@ -11,7 +11,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from irnet_pipe.data.datasets import Samples, dead_loaders_told, load_batches
+from irnet_pipe.data.datasets import Sample, Samples, dead_loaders_told, load_batches
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.runtime.collectives import (
     data_parallel,
@@ -97,7 +97,8 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         display = _Display(job, schedule, first)
         saved = time.monotonic()
         # closed at once, whatever happens: processes that load photos must not outlive the training
-        with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as batches:
+        with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as loaded:
+            batches = _Awaited(loaded)
             for step, (photo, target) in enumerate(batches, first):
                 factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
                 set_learning_rate(state.optimizer, factor)
@@ -112,7 +113,7 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
                 done = step + 1
                 stopped = _stopped(stop, device)
                 if ranks.leads:
-                    display.update(state, done)
+                    display.update(state, done, waiting=batches.share)
                     due = time.monotonic() - saved >= 60 * job.checkpoint_minutes
                     if due or stopped or done % schedule.steps_per_epoch == 0:
                         checkpoints.save(state.capture(), step=done)
@@ -199,8 +200,27 @@ class _State:
         return step
 
 
+class _Awaited:
+    """Batches, and the share of the time since the first one that was spent waiting for the next."""
+
+    def __init__(self, batches: Iterator[Sample]) -> None:
+        self.batches = batches
+        self.share = 0.0
+
+    def __iter__(self) -> Iterator[Sample]:
+        waited, start, asked = 0.0, math.inf, math.inf
+        for batch in self.batches:
+            now = time.monotonic()
+            if start < now:  # the first one has waited for processes to start
+                waited += now - asked
+                self.share = waited / (now - start)
+            start = min(start, now)
+            yield batch
+            asked = time.monotonic()
+
+
 class _Display:
-    """Loss, learning rates, images/s and time left."""
+    """Loss, learning rates, images/s, time spent waiting for photos, and time left."""
 
     def __init__(self, job: Job, schedule: Schedule, first: int) -> None:
         self.schedule = schedule
@@ -210,12 +230,13 @@ class _Display:
         if first and job.ranks.leads:
             sys.stderr.write(f"{job.record.label}: going on from step {first} of {schedule.steps}\n")
 
-    def update(self, state: _State, done: int) -> None:
+    def update(self, state: _State, done: int, *, waiting: float) -> None:
         recent = state.history["loss"][-RECENT:]
         loss, epoch = sum(recent) / len(recent), self.schedule.epoch(done - 1) + 1
         rates = {f"lr_{group['name']}": group["lr"] for group in state.optimizer.param_groups}
         note = f"epoch {epoch}/{self.schedule.epochs} · loss {loss:.4f} · "
         note += " ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
+        note += f" · waiting for photos {waiting:.0%}"
         self.progress.update(done * self.schedule.batch, note, epoch=epoch, loss=loss, **rates)
 
 
