@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from irnet_pipe.numerics.mean_field import mean_field, normalise
-from irnet_pipe.numerics.permutohedral import build_lattice
+from irnet_pipe.numerics.permutohedral import Floats, Lattice, build_lattice
 
 
 class DenseCRF:
@@ -42,13 +42,14 @@ class DenseCRF:
         if min(gaussian_compat, bilateral_compat) < 0:
             raise ValueError(f"compat {gaussian_compat} and {bilateral_compat} must be at least 0")
         height, width = image.shape[:2]
-        row, column = np.divmod(np.arange(height * width), width)
-        position = np.stack([column, row], axis=1).astype(np.float32)
-        colour = image.reshape(-1, 3).numpy().astype(np.float32)
-        bilateral = np.hstack([position / np.float32(bilateral_sxy), colour / np.float32(bilateral_srgb)])
         self._shape = (height, width)
-        self._gaussian = normalise(build_lattice(position / np.float32(gaussian_sxy)), gaussian_compat)
-        self._bilateral = normalise(build_lattice(bilateral), bilateral_compat)
+        position = np.empty((height, width, 2), np.float32)
+        position[..., 0], position[..., 1] = np.arange(width), np.arange(height)[:, None]
+        self._gaussian = normalise(_lattice(position / np.float32(gaussian_sxy)), gaussian_compat)
+        features = np.empty((height, width, 5), np.float32)
+        np.divide(position, np.float32(bilateral_sxy), out=features[..., :2])
+        np.divide(image.numpy(), np.float32(bilateral_srgb), out=features[..., 2:])
+        self._bilateral = normalise(_lattice(features), bilateral_compat)
 
     def infer(
         self, labels: torch.Tensor, *, n_labels: int, gt_prob: float = 0.7, iterations: int = 10
@@ -75,9 +76,9 @@ class DenseCRF:
         lead = math.log(gt_prob) - math.log((1 - gt_prob) / (n_labels - 1))
         maps = labels.reshape(-1, 1, math.prod(self._shape))
         others = torch.arange(1, n_labels)[:, None]
-        score = lead * ((maps == others).float() - (maps == 0).float())
-        best, index = self._refine(score, iterations).max(dim=1)
-        return torch.where(best > 0, index + 1, 0).reshape(labels.shape)
+        sign = (maps == others).to(torch.int8) - (maps == 0).to(torch.int8)
+        best, index = self._refine(sign, lead, iterations).max(dim=1)
+        return index.add_(1).mul_(best > 0).reshape(labels.shape)
 
     def infer_unary(self, unary: torch.Tensor, *, iterations: int = 10) -> torch.Tensor:
         """Label probabilities after mean field.
@@ -91,12 +92,18 @@ class DenseCRF:
         """
         if len(unary) == 1:
             return torch.ones_like(unary)
-        score = self._refine((unary[:1] - unary[1:]).reshape(1, len(unary) - 1, -1), iterations)[0]
+        odds = (unary[:1] - unary[1:]).float().reshape(1, len(unary) - 1, -1)
+        score = self._refine(odds, 1, iterations)[0]
         return torch.cat([torch.zeros_like(score[:1]), score]).softmax(dim=0).reshape(unary.shape)
 
-    def _refine(self, score: torch.Tensor, iterations: int) -> torch.Tensor:
-        """(maps, n − 1, pixels) log odds of each label against label 0, before → after mean field."""
-        maps, n_others, n_pixels = score.shape
-        unary = np.ascontiguousarray(score.reshape(-1, n_pixels).numpy(), dtype=np.float32)
-        refined = mean_field(unary, n_others, self._gaussian, self._bilateral, iterations)
-        return torch.from_numpy(refined).reshape(maps, n_others, n_pixels)
+    def _refine(self, unary: torch.Tensor, lead: float, iterations: int) -> torch.Tensor:
+        """(maps, n − 1, pixels) log odds of each label against label 0, before (by `lead`) → after mean field."""
+        maps, n_others, n_pixels = unary.shape
+        before = np.ascontiguousarray(unary.reshape(-1, n_pixels).numpy())
+        after = mean_field(before, np.float32(lead), n_others, self._gaussian, self._bilateral, iterations)
+        return torch.from_numpy(after).reshape(maps, n_others, n_pixels)
+
+
+def _lattice(features: Floats) -> Lattice:
+    """Lattice of the pixels of (H, W, d) features."""
+    return build_lattice(features.reshape(-1, features.shape[-1]))

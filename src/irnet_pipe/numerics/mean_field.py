@@ -1,9 +1,12 @@
 """Mean field of a fully connected CRF on permutohedral lattices (Krähenbühl & Koltun 2011, algorithm 1)."""
 
 import numpy as np
+import numpy.typing as npt
 from numba import config, njit
 
 from irnet_pipe.numerics.permutohedral import Floats, Ids, Lattice
+
+Signs = npt.NDArray[np.int8]
 
 LANES = 4
 """Values are filtered in groups of so many channels, side by side in memory."""
@@ -23,31 +26,40 @@ def normalise(lattice: Lattice, compat: float) -> Lattice:
     _blur(lattice.chains, values)
     _slice(lattice, 0, n_points, values, degree)
     factor = np.sqrt(np.float32(compat) / degree[0])
-    return lattice._replace(weight=lattice.weight * factor[:, None])
+    weight = lattice.weight
+    weight *= factor[:, None]  # in place: a copy would be a quarter of all memory
+    return lattice._replace(weight=weight)
 
 
 @njit(cache=True, nogil=True)
 def mean_field(
-    unary: Floats, n_others: int, gaussian: Lattice, bilateral: Lattice, iterations: int
+    unary: Floats | Signs,
+    lead: np.float32,
+    n_others: int,
+    gaussian: Lattice,
+    bilateral: Lattice,
+    iterations: int,
 ) -> Floats:
     """Log odds of labels against label 0 after mean field, Potts' model.
 
     Potentials count up to a constant per pixel, so that Q_l − Q_0 are filtered, one channel less than Q_l.
 
     Args:
-        unary: (maps · n_others, N) float32, the log odds before; maps of one photo share the lattices.
+        unary: (maps · n_others, N) float32 or int8, the log odds before by `lead`; maps of one photo share the
+            lattices.
+        lead: what `unary` is multiplied by.
         n_others: number of labels besides 0.
         gaussian: normalised lattice of the N pixels in position.
         bilateral: normalised lattice in position and colour.
         iterations: number of steps.
 
     Returns:
-        Float32, of the shape of `unary`.
+        The log odds after, float32, of the shape of `unary`.
     """
     n_channels, n_pixels = unary.shape
     n_groups = (n_channels + LANES - 1) // LANES
     score = np.zeros((n_groups * LANES, _BLOCK), np.float32)
-    refined = np.empty_like(unary)
+    refined = np.empty(unary.shape, np.float32)
     near = np.zeros((n_groups, gaussian.chains.shape[1], LANES), np.float32)
     alike = np.zeros((n_groups, bilateral.chains.shape[1], LANES), np.float32)
     next_near, next_alike = np.empty_like(near), np.empty_like(alike)
@@ -56,7 +68,9 @@ def mean_field(
         next_alike[:] = 0
         for first in range(0, n_pixels, _BLOCK):
             last = min(first + _BLOCK, n_pixels)
-            score[:n_channels, : last - first] = unary[:, first:last]
+            for c in range(n_channels):
+                for p in range(first, last):
+                    score[c, p - first] = lead * np.float32(unary[c, p])
             _slice(gaussian, first, last, near, score)
             _slice(bilateral, first, last, alike, score)
             if step == iterations:
