@@ -18,17 +18,9 @@ _BLOCK = 256  # pixels whose scores stay in the first-level cache between slice,
 
 
 def normalise(lattice: Lattice, compat: float) -> Lattice:
-    """Put √compat · D^-½ into the weights, so that splat, blur, slice is the whole edge term."""
-    n_points = len(lattice.vertex)
-    values = np.zeros((1, lattice.chains.shape[1], LANES), np.float32)
-    degree = np.zeros((LANES, n_points), np.float32)
-    _splat(lattice, 0, n_points, np.ones_like(degree), values)
-    _blur(lattice.chains, values)
-    _slice(lattice, 0, n_points, values, degree)
-    factor = np.sqrt(np.float32(compat) / degree[0])
-    weight = lattice.weight
-    weight *= factor[:, None]  # in place: a copy would be a quarter of all memory
-    return lattice._replace(weight=weight)
+    """Put √compat · D^-½ into the weights, in place, so that splat, blur, slice is the whole edge term."""
+    _normalise(lattice, np.float32(compat))
+    return lattice
 
 
 @njit(cache=True, nogil=True)
@@ -85,6 +77,24 @@ def mean_field(
             _blur(gaussian.chains, near)
             _blur(bilateral.chains, alike)
     return refined
+
+
+@njit(cache=True, nogil=True)
+def _normalise(lattice: Lattice, compat: np.float32) -> None:
+    n_pixels = len(lattice.vertex)
+    values = np.zeros((1, lattice.chains.shape[1], LANES), np.float32)
+    block = np.ones((LANES, _BLOCK), np.float32)
+    for first in range(0, n_pixels, _BLOCK):
+        _splat(lattice, first, min(first + _BLOCK, n_pixels), block, values)
+    _blur(lattice.chains, values)
+    for first in range(0, n_pixels, _BLOCK):
+        last = min(first + _BLOCK, n_pixels)
+        block[:] = 0
+        _slice(lattice, first, last, values, block)
+        for p in range(first, last):
+            factor = np.sqrt(compat / block[0, p - first])
+            for r in range(len(lattice.scale) + 1):
+                lattice.weight[p, r] *= factor
 
 
 @njit(cache=True, nogil=True)

@@ -16,6 +16,7 @@ from numba import njit
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.int64]
+Table = npt.NDArray[np.int32]
 
 _EMPTY = -1
 _HASH_FACTOR = -7046029254386353131  # 2^64 / golden ratio, as a signed integer
@@ -92,25 +93,23 @@ def _reach(features: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _slot(table: Keys, key: int) -> int:
-    """The row of a (size, 2) table of keys and ids that holds the key, or the empty one where it belongs."""
+def _slot(table: Table, keys: Keys, key: int) -> int:
+    """The slot of a table of ids, each of a key, that holds the key's id, or the empty one where it belongs."""
     last = len(table) - 1
     slot = ((key * _HASH_FACTOR) >> 32) & last
-    while table[slot, 1] != _EMPTY and table[slot, 0] != key:
+    while table[slot] != _EMPTY and keys[table[slot]] != key:
         slot = (slot + 1) & last
     return slot
 
 
 @njit(cache=True, nogil=True)
-def _grow(keys: Keys, table: Keys) -> tuple[Keys, Keys]:
+def _grow(keys: Keys, table: Table) -> tuple[Keys, Table]:
     """A table of twice the size with room for twice the keys."""
     more_keys = np.empty(len(table), np.int64)
     more_keys[: len(keys)] = keys
-    larger = np.full((2 * len(table), 2), _EMPTY, np.int64)
+    larger = np.full(2 * len(table), _EMPTY, np.int32)
     for vertex in range(len(keys)):
-        slot = _slot(larger, keys[vertex])
-        larger[slot, 0] = keys[vertex]
-        larger[slot, 1] = vertex
+        larger[_slot(larger, keys, keys[vertex])] = vertex
     return more_keys, larger
 
 
@@ -167,7 +166,7 @@ def _enclose(
 @njit(cache=True, nogil=True)
 def _locate(
     features: Floats, scale: tuple[np.float32, ...], stride: Keys, step: Keys
-) -> tuple[Ids, Floats, Keys, Keys]:
+) -> tuple[Ids, Floats, Keys, Table]:
     """Vertices and weights of every point, the keys of all vertices, and the hash table that finds them."""
     d = len(scale)
     n = len(features)
@@ -182,7 +181,7 @@ def _locate(
     while size < n:
         size *= 2
     keys = np.empty(size // 2, np.int64)
-    table = np.full((size, 2), _EMPTY, np.int64)
+    table = np.full(size, _EMPTY, np.int32)
     n_vertices = 0
     for p in range(n):
         _enclose(features[p], scale, barycentric, axis_of_rank, elevated, nearest, rank)
@@ -192,29 +191,28 @@ def _locate(
         if n_vertices + d + 1 > len(keys):
             keys, table = _grow(keys[:n_vertices], table)
         for r in range(d + 1):
-            slot = _slot(table, key)
-            if table[slot, 1] == _EMPTY:
-                table[slot, 0] = key
-                table[slot, 1] = n_vertices
+            slot = _slot(table, keys, key)
+            if table[slot] == _EMPTY:
+                table[slot] = n_vertices
                 keys[n_vertices] = key
                 n_vertices += 1
-            vertex[p, r] = table[slot, 1]
+            vertex[p, r] = table[slot]
             weight[p, r] = barycentric[r]
             key += step[axis_of_rank[d - r]]
     return vertex, weight, keys[:n_vertices], table
 
 
 @njit(cache=True, nogil=True)
-def _chain(keys: Keys, table: Keys, step: Keys) -> Ids:
+def _chain(keys: Keys, table: Table, step: Keys) -> Ids:
     """Order the vertices along each axis (see `Lattice.chains`)."""
     n = len(keys)
     chains = np.empty((len(step), n), np.uint32)
-    follower = np.empty(n, np.int64)
+    follower = np.empty(n, np.int32)
     follows = np.empty(n, np.bool_)
     for axis in range(len(step)):
         follows[:] = False
         for vertex in range(n):
-            follower[vertex] = table[_slot(table, keys[vertex] + step[axis]), 1]
+            follower[vertex] = table[_slot(table, keys, keys[vertex] + step[axis])]
             if follower[vertex] != _EMPTY:
                 follows[follower[vertex]] = True
         place = 0
