@@ -43,10 +43,10 @@ demo: env demo/data/image_labels.csv
 	@echo "report: $(CURDIR)/outputs/demo/report.html"
 
 test: env
-	$(BIN)/python -m pytest -m "not slow and not gpu and not photos" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 test-slow: env
-	$(BIN)/python -m pytest -m "slow and not gpu and not photos"
+	$(BIN)/python -m pytest -m "slow and not gpu"
 
 chaos: env
 	$(BIN)/python tests/workflow/chaos.py --kills $(KILLS) --seed $(SEED)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from irnet_pipe.config import Config, parse_config
@@ -28,6 +29,14 @@ IMAGES: dict[str, tuple[tuple[int, int], str]] = {
 }
 """image_id → (height, width), classes; the last three are labelled, but never train."""
 TRAINING = tuple(IMAGES)[:5]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a CUDA device where there is none."""
+    needing = [item for item in items if item.get_closest_marker("gpu")]
+    if needing and not torch.cuda.is_available():
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
 def paint(folder: Path, image_id: str, *, seed: int) -> dict[str, tuple[int, int, int, int]]:
