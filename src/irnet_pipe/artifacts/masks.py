@@ -1,13 +1,14 @@
-"""Masks of an export_masks artifact, as read by the stages after it."""
+"""Masks of an image as artifacts of the kind masks hold them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from irnet_pipe.artifacts.arrays import Source, unpack_runs
+from irnet_pipe.artifacts.arrays import Source, pack_runs, unpack_runs
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class InstanceMasks:
         """Only what is exported: instances with a score above 0."""
         kept = np.flatnonzero(self.score > 0)
         return InstanceMasks([self.runs[i] for i in kept], self.class_id[kept], self.score[kept])
+
+
+def pack_instances(
+    runs: list[NDArray[np.uint32]], classes: list[int], scores: list[float]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of the instances of an image: run lengths, class_id and score of each."""
+    return pack_runs("instance", runs) | {
+        "instance_class": np.asarray(classes, dtype=np.int32),
+        "instance_score": np.asarray(scores, dtype=np.float32),
+    }
 
 
 def read_instances(source: Source, image_id: str) -> InstanceMasks:

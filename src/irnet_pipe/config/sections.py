@@ -23,6 +23,7 @@ from irnet_pipe.config.section import (
     none_word,
     runtime,
 )
+from irnet_pipe.config.segmenters import MaskRcnn, Segmenter, SegmenterModel
 from irnet_pipe.config.trainings import CamTrain, IrnetTrain
 
 
@@ -332,7 +333,8 @@ class Config(Section):
     )
     preset: Annotated[PresetName | None, BeforeValidator(none_word)] = Field(
         None,
-        description="Schedules of the paper, for keys that the config does not set: paper_default, paper_log.",
+        description="For keys that the config does not set: the schedules of the paper, paper_default or paper_log; or "
+        "small, maskrcnn at 160 px for a short training.",
         json_schema_extra={"runtime": True},
     )
     sweep: Sweep = Field(
@@ -350,6 +352,11 @@ class Config(Section):
     displacement: Displacement = Field(default_factory=Displacement, description="Displacement.")
     random_walk: RandomWalk = Field(default_factory=RandomWalk, description="Random walk.")
     export: Export = Field(default_factory=Export, description="Export.")
+    segmenters: tuple[Segmenter, ...] = Field(
+        (),
+        description="Networks that are trained on the masks and scored beside them: maskrcnn (instances).",
+    )
+    maskrcnn: MaskRcnn = Field(default_factory=MaskRcnn, description="Mask R-CNN.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     report: Report = Field(default_factory=Report, description="Report.")
     runtime: Runtime = Field(default_factory=Runtime, description="Runtime.")
@@ -361,4 +368,17 @@ class Config(Section):
                 f"irnet.weights: cam takes the classifier's features, so irnet.backbone ({self.irnet.backbone}) must "
                 f"be cam.backbone ({self.cam.backbone})"
             )
+        for name in self.segmenters:
+            model: SegmenterModel = getattr(self, name)
+            if model.weights == "cam" and model.backbone != self.cam.backbone:
+                raise ValueError(
+                    f"{name}.weights: cam takes the classifier's features, so {name}.backbone ({model.backbone}) must "
+                    f"be cam.backbone ({self.cam.backbone})"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_segmenters(self) -> Config:
+        if len(set(self.segmenters)) != len(self.segmenters):
+            raise ValueError(f"segmenters {list(self.segmenters)} holds one twice; name each once")
         return self

@@ -1,7 +1,7 @@
-"""evaluate_masks: raw CAMs, semantic and instance masks of every variant against ground truth, as JSON.
+"""evaluate_masks: raw CAMs, and the masks of every variant and segmenter against ground truth, as JSON.
 
-The only stage, besides the report, that opens ground truth. Void pixels are left out of mIoU and count as background
-in masks.
+Besides the report, and trainings that are told to learn from it, the only stage that opens ground truth. Void pixels
+are left out of mIoU and count as background in masks.
 """
 
 from __future__ import annotations
@@ -65,21 +65,31 @@ def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> d
 
 def _score_variant(
     job: Job, images: Sequence[ImageEntry], truth: GroundTruth, variant: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     names = job.fact("classes")
     semantic = SemanticEvaluator(1 + len(names), void=truth.void_label)
     instance = InstanceEvaluator(len(names), thresholds=job.setting("evaluation")["iou"])
-    with ShardSet(job.variant_parents("export_masks", variant), kind="masks") as masks:
+    held, shards = job.masks(variant)
+    with ShardSet(shards, kind="masks") as masks:
         for entry in job.progress(images, total=len(images)):
             size = (entry.height, entry.width)
-            semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
-            found = read_instances(masks, entry.image_id)
-            stack = _stack((decode_rle(runs, size=size) for runs in found.runs), size)
-            instance.add(
-                {"masks": stack, "class_id": found.class_id, "score": found.score},
-                truth.instances(entry.image_id, size=size),
-            )
-    return {"semantic": _semantic(job, semantic.result()), "instance": _instance(job, instance.result())}
+            if "semantic" in held:
+                semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
+            if "instance" in held:
+                found = read_instances(masks, entry.image_id)
+                stack = _stack((decode_rle(runs, size=size) for runs in found.runs), size)
+                instance.add(
+                    {"masks": stack, "class_id": found.class_id, "score": found.score},
+                    truth.instances(entry.image_id, size=size),
+                )
+    figures: dict[str, Any] = {}
+    if "semantic" in held:
+        figures["semantic"] = _semantic(job, semantic.result())
+    if "instance" in held:
+        figures["instance"] = _instance(job, instance.result())
+    if variant in job.record.spec.get("learnt_from", {}):
+        figures["learnt_from"] = job.fact("learnt_from")[variant]
+    return figures
 
 
 def _semantic_map(masks: ShardSet, entry: ImageEntry) -> NDArray[np.int64]:

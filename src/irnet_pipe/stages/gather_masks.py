@@ -1,7 +1,8 @@
 """gather_masks: the masks of all shards as one tar of a COCO json, VOC PNGs and counts.
 
 Members: masks.json (RLE; fragments of score 0 left out), SegmentationClass/ and SegmentationObject/ PNGs, and
-counts.json. An image with more than 254 instances, or a set with more than 254 classes, has no PNG.
+counts.json. An image with more than 254 instances, or a set with more than 254 classes, has no PNG. Of a segmenter
+there is what it has: instances, which overlap and have scores, as masks.json alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from irnet_pipe.runtime.job import Job
 def run(job: Job) -> None:
     """Write the tar."""
     with (
-        ShardSet(job.parents("export_masks"), kind="masks") as masks,
+        ShardSet(job.masks(job.fact("variant"))[1], kind="masks") as masks,
         atomic_path(job.output) as temporary,
         temporary.open("wb") as stream,
     ):
@@ -42,6 +43,8 @@ def _members(job: Job, masks: ShardSet) -> Iterator[tuple[str, bytes | IO[bytes]
         stream.detach()
         yield "counts.json", (json.dumps(counts, indent=1, ensure_ascii=False) + "\n").encode()
         yield "masks.json", file
+    if "learnt_from" in job.record.spec:
+        return
     palette = len(job.fact("classes")) <= MAX_LABELS
     for entry in job.progress(job.images):
         size = (entry.height, entry.width)
@@ -83,7 +86,7 @@ def _write_coco(job: Job, masks: ShardSet, stream: TextIO) -> dict[str, Any]:
             ]
 
     images = [CocoImage(entry.path, entry.height, entry.width) for entry in job.images]
-    description = f"pseudo instance masks, variant {job.fact('variant')}, recipe {job.record.recipe}"
+    description = f"{_what(job)}, variant {job.fact('variant')}, recipe {job.record.recipe}"
     if predicted:
         description += f"; the classes of {predicted} images were predicted by the classifier"
     n_instances = write_coco(stream, images, instances(), class_names=names, description=description)
@@ -95,6 +98,14 @@ def _write_coco(job: Job, masks: ShardSet, stream: TextIO) -> dict[str, Any]:
         "fragments_left_out": counts["fragments"],
         "instances_per_class": dict(per_class),
     }
+
+
+def _what(job: Job) -> str:
+    source = job.record.spec.get("learnt_from")
+    if source is None:
+        return "pseudo instance masks"
+    learnt = "ground truth (upper bound)" if source == "truth" else f"pseudo masks of {source}"
+    return f"instances predicted by a network that learnt from {learnt}"
 
 
 def _predicted(job: Job) -> int:
