@@ -16,6 +16,7 @@ from irnet_pipe.workflow import prepare
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
 TRAIN_IRNET = ("train_irnet",)
+TRAIN_MASKRCNN = ("train_maskrcnn",)
 
 FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "run": ("other", ("publish",)),
@@ -92,6 +93,33 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "export.instance.bg_threshold": (0.3, ("export_masks",)),
     "export.instance.min_fragment": (0, ("export_masks",)),
     "export.semantic.bg_threshold": (0.3, ("export_masks",)),
+    "segmenters": (["maskrcnn"], TRAIN_MASKRCNN),
+    "maskrcnn.backbone": ("resnet34", TRAIN_MASKRCNN),
+    "maskrcnn.weights": ("DEFAULT", TRAIN_MASKRCNN),
+    "maskrcnn.train.source": ("cam", TRAIN_MASKRCNN),
+    "maskrcnn.train.min_score": (0.55, TRAIN_MASKRCNN),
+    "maskrcnn.train.iterations": (1, TRAIN_MASKRCNN),
+    "maskrcnn.train.batch": (1, TRAIN_MASKRCNN),
+    "maskrcnn.train.optimizer": ("adamw", TRAIN_MASKRCNN),
+    "maskrcnn.train.schedule": ("one_cycle", TRAIN_MASKRCNN),
+    "maskrcnn.train.milestones": ([2], TRAIN_MASKRCNN),
+    "maskrcnn.train.warm_up": (3, TRAIN_MASKRCNN),
+    "maskrcnn.train.lr": (0.02, TRAIN_MASKRCNN),
+    "maskrcnn.train.momentum": (0.5, TRAIN_MASKRCNN),
+    "maskrcnn.train.weight_decay": (0.01, TRAIN_MASKRCNN),
+    "maskrcnn.train.regions": (32, TRAIN_MASKRCNN),
+    "maskrcnn.train.short_side": ([32, 40], TRAIN_MASKRCNN),
+    "maskrcnn.train.max_side": (72, TRAIN_MASKRCNN),
+    "maskrcnn.train.freeze": ("stem", TRAIN_MASKRCNN),
+    "maskrcnn.train.batch_norm": ("batch", TRAIN_MASKRCNN),
+    "maskrcnn.train.precision": ("fp32", TRAIN_MASKRCNN),
+    "maskrcnn.train.threads": (1, TRAIN_MASKRCNN),
+    "maskrcnn.infer.short_side": (40, ("infer_maskrcnn",)),
+    "maskrcnn.infer.max_side": (72, ("infer_maskrcnn",)),
+    "maskrcnn.infer.nms": (0.3, ("infer_maskrcnn",)),
+    "maskrcnn.infer.min_score": (0.2, ("infer_maskrcnn",)),
+    "maskrcnn.infer.detections": (2, ("infer_maskrcnn",)),
+    "maskrcnn.infer.precision": ("fp32", ("infer_maskrcnn",)),
     "evaluation.cam_bg_threshold": (0.2, ("evaluate_masks",)),
     "evaluation.iou": ([0.5], ("evaluate_masks",)),
     "report.images": (1, ("report",)),
@@ -115,6 +143,12 @@ NEEDED: dict[str, dict[str, object]] = {
     "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
     "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
     "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
+    # Segmenters are there when asked for, and the long side is bounded from below by the short one.
+    **{
+        key: {"segmenters": [key.split(".")[0]], "maskrcnn.train.short_side": [32, 64]}
+        for key in FIRST_STAGES
+        if key.startswith("maskrcnn.")
+    },
 }
 """Keys that have to be set before another one may be changed."""
 

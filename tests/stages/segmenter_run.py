@@ -26,6 +26,7 @@ SEGMENTERS: dict[str, Any] = {
             "short_side": [40, 48],
             "max_side": 64,
             "warm_up": 2,
+            "regions": 16,
         },
         "infer": {"short_side": 48, "max_side": 64, "detections": 7, "precision": "fp32"},
     },

@@ -63,7 +63,7 @@ def boxes_of(*scores: float):
     return instances
 
 
-def test_equal_bytes_whatever_was_drawn_before(job, tmp_path):
+def test_interrupted_training_ends_with_the_same_bytes_whatever_was_drawn_before(job, monkeypatch):
     train_maskrcnn.run(job)
     expected, weights = job.output.read_bytes(), read_weights(job.output, kind="maskrcnn")
     assert weights.header["classes"] == ["box", "disc"] and weights.header["learnt-from"] == "full"
@@ -71,15 +71,6 @@ def test_equal_bytes_whatever_was_drawn_before(job, tmp_path):
     assert {name for name in weights.history if name.startswith("loss_")} == {f"loss_{n}" for n in names}
     assert np.isfinite(weights.history["loss"]).all() and weights.history["step"] == [1, 2, 3]
     assert not list(job.work.glob("checkpoint*"))
-    torch.manual_seed(99)
-    again = dataclasses.replace(job, output=tmp_path / "again.pth")
-    train_maskrcnn.run(again)
-    assert again.output.read_bytes() == expected
-
-
-def test_interrupted_training_ends_with_the_same_bytes(job, tmp_path, monkeypatch):
-    train_maskrcnn.run(job)
-    expected = job.output.read_bytes()
     job.output.unlink()
     update = Progress.update
 
@@ -88,11 +79,12 @@ def test_interrupted_training_ends_with_the_same_bytes(job, tmp_path, monkeypatc
         if done == 4:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(Progress, "update", stop_after_step_2)
-    with pytest.raises(Interrupted, match="SIGTERM after step [23] of 3"):
-        train_maskrcnn.run(job)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "update", stop_after_step_2)
+        with pytest.raises(Interrupted, match=r"SIGTERM after step [23] of 3"):
+            train_maskrcnn.run(job)
     assert list(job.work.glob("checkpoint-00000000[23].pth"))
+    torch.manual_seed(99)
     train_maskrcnn.run(job)
     assert job.output.read_bytes() == expected
 
@@ -160,7 +152,7 @@ def test_device_without_the_memory_for_a_step(job, monkeypatch):
     monkeypatch.setattr(train_maskrcnn.MaskRcnn, "forward", fail)
     with pytest.raises(
         InputError,
-        match=r"on 2 photos of up to 64 pixels a side in fp32; lower maskrcnn\.train\.batch or maskrcnn\.train\.max_side",
+        match=r"on 2 photos of up to 64 pixels a side in fp32; lower maskrcnn\.train\.batch or .*max_side",
     ):
         train_maskrcnn.run(job)
 

@@ -38,6 +38,7 @@ _SMALL: dict[str, Any] = {
             "iterations": 1000,
             "schedule": "one_cycle",
             "warm_up": 0,
+            "regions": 128,
             "short_side": [128, 160],
             "max_side": 240,
         },

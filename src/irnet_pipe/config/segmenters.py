@@ -68,6 +68,12 @@ class MaskRcnnTrain(SegmenterTraining):
     warm_up: int = Field(
         500, ge=0, le=1_000_000, description="Iterations in which the learning rate rises from 0, linearly."
     )
+    regions: int = Field(
+        512,
+        ge=4,
+        le=4096,
+        description="Regions of a photo that the heads learn on, a quarter of them instances.",
+    )
     short_side: tuple[int, int] = Field(
         (512, 512), description="The photo's short side is drawn uniformly from this range (pixels)."
     )

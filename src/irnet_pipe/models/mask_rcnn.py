@@ -50,17 +50,24 @@ class MaskRcnn(Segmenter):
         n_classes: without background.
         freeze: see `Segmenter`.
         batch_norm: see `Segmenter`.
+        regions: of a photo that the heads learn on.
     """
 
     def __init__(
-        self, backbone: str, n_classes: int, *, freeze: str = "layer1", batch_norm: str = "running"
+        self,
+        backbone: str,
+        n_classes: int,
+        *,
+        freeze: str = "layer1",
+        batch_norm: str = "running",
+        regions: int = 512,
     ) -> None:
         resnet = bare_resnet(backbone)
         widths = [resnet.fc.in_features // 2**k for k in (3, 2, 1, 0)]  # type: ignore[operator, union-attr]
         layers = {f"layer{k + 1}": str(k) for k in range(4)}
         pyramid = BackboneWithFPN(resnet, layers, widths, PYRAMID_CHANNELS, extra_blocks=LastLevelMaxPool())
         # photos come in the size at which they are seen
-        network = MaskRCNN(pyramid, 1 + n_classes, _skip_resize=True)
+        network = MaskRCNN(pyramid, 1 + n_classes, box_batch_size_per_image=regions, _skip_resize=True)
         super().__init__(network, pyramid.body, freeze=freeze, batch_norm=batch_norm)
         for part in (network.rpn.head, network.roi_heads.box_predictor, network.roi_heads.mask_predictor):
             part.register_forward_hook(_in_float)

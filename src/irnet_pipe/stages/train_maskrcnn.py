@@ -38,7 +38,13 @@ def _train(job: Job) -> None:
     )
     torch.manual_seed(derive_seed(seed, job.record.stage, "initial weights"))
     backbone = job.setting("maskrcnn.backbone")
-    model = MaskRcnn(backbone, len(classes), freeze=settings["freeze"], batch_norm=settings["batch_norm"])
+    model = MaskRcnn(
+        backbone,
+        len(classes),
+        freeze=settings["freeze"],
+        batch_norm=settings["batch_norm"],
+        regions=settings["regions"],
+    )
     load_initial_weights(job, model, section="maskrcnn")
     task = Task(
         section="maskrcnn.train",
