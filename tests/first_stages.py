@@ -153,6 +153,10 @@ NEEDED: dict[str, dict[str, object]] = {
 """Keys that have to be set before another one may be changed."""
 
 
+ASKED_FOR = ("train_maskrcnn", "infer_maskrcnn")
+"""Stages that no run has unless `segmenters` names them."""
+
+
 def changed(values: dict, **paths: object) -> dict:
     """Values with dotted paths (dots written as __) set."""
     for path, value in paths.items():

@@ -272,7 +272,7 @@ class _Builder:
         self, lists: _Lists, train: list[ImageEntry]
     ) -> list[tuple[list[str] | None, TruthUse]]:
         """Images that are evaluated, and those that a segmenter learns on from ground truth."""
-        keys = [key for key in self.config.segmenters if getattr(self.config, key).train.source == "truth"]
+        keys = [key for key in self.config.segmenters if getattr(self.config, key).training.source == "truth"]
         learnt = [entry.image_id for entry in train if entry.labels] if keys else None
         return [(lists.evaluate, EVALUATED), (learnt, learnt_from(f"{keys[0]}.train.source" if keys else ""))]
 

@@ -95,7 +95,7 @@ def _indexed(settings: Iterable[Config], cache: StatCache | None) -> Iterator[tu
     for setting in settings:
         weights = [(section.weights, section.trained) for section in (setting.cam, setting.irnet)]
         segmenters = [getattr(setting, name) for name in setting.segmenters]
-        learnt = [(model.weights, model.train.source == "truth") for model in segmenters]
+        learnt = [(model.weights, model.training.source == "truth") for model in segmenters]
         key = (setting.dataset, *weights, setting.segmenters, *learnt)
         if key not in indexes:
             indexes[key] = build_index(setting, results=Path(setting.runtime.results), cache=cache)

@@ -22,6 +22,8 @@ class SegmenterTraining(Section):
         "for them whether or not export.variants and dataset.label name them; or truth, dataset.ground_truth: the "
         "upper bound, announced wherever its figures appear.",
     )
+    iterations: int = Field(18_000, ge=1, le=10_000_000, description="Steps of the training.")
+    batch: int = Field(4, ge=1, le=1024, description="Photos per step.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
@@ -52,8 +54,6 @@ class MaskRcnnTrain(SegmenterTraining):
     min_score: Fraction = Field(
         0, description="Instances of a lower score are no examples; fragments of score 0 never are."
     )
-    iterations: int = Field(18_000, ge=1, le=10_000_000, description="Steps of the training.")
-    batch: int = Field(4, ge=1, le=1024, description="Photos per step.")
     lr: float = Field(0.01, gt=0, le=10, description="Learning rate.")
     schedule: Literal["steps", "polynomial", "one_cycle"] = Field(
         "steps",
@@ -93,7 +93,13 @@ class MaskRcnnTrain(SegmenterTraining):
         return self
 
 
-class MaskRcnnInfer(Section):
+class SegmenterInference(Section):
+    """What the inferences of all segmenters have."""
+
+    precision: Precision = Field("bf16", description="Autocast precision of the forward pass.")
+
+
+class MaskRcnnInfer(SegmenterInference):
     """Instances of a photo by Mask R-CNN."""
 
     short_side: int = Field(512, ge=16, le=8192, description="Short side at which photos are seen (pixels).")
@@ -105,7 +111,6 @@ class MaskRcnnInfer(Section):
     )
     min_score: Fraction = Field(0.05, description="Detections of a lower score are left out.")
     detections: int = Field(100, ge=1, le=10_000, description="Detections of an image, at most.")
-    precision: Precision = Field("bf16", description="Autocast precision of the forward pass.")
 
 
 class SegmenterModel(Section):
@@ -118,10 +123,20 @@ class SegmenterModel(Section):
         "layout, `cam` (those of the classifier of the run), or none.",
     )
 
+    @property
+    def training(self) -> SegmenterTraining:
+        """Its section `train`."""
+        raise NotImplementedError
+
+    @property
+    def inference(self) -> SegmenterInference:
+        """Its section `infer`."""
+        raise NotImplementedError
+
     @model_validator(mode="after")
     def _learnable(self) -> SegmenterModel:
-        training: SegmenterTraining | None = getattr(self, "train", None)
-        if self.weights is None and training is not None:
+        training = self.training
+        if self.weights is None:
             if training.freeze != "none":
                 raise ValueError(
                     f"weights: none with train.freeze: {training.freeze} cannot learn, frozen layers would stay "
@@ -140,3 +155,13 @@ class MaskRcnn(SegmenterModel):
 
     train: MaskRcnnTrain = Field(default_factory=MaskRcnnTrain, description="Training.")
     infer: MaskRcnnInfer = Field(default_factory=MaskRcnnInfer, description="Inference.")
+
+    @property
+    def training(self) -> MaskRcnnTrain:
+        """Its section `train`."""
+        return self.train
+
+    @property
+    def inference(self) -> MaskRcnnInfer:
+        """Its section `infer`."""
+        return self.infer
