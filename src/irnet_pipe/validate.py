@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -117,7 +117,7 @@ class _Validation:
             self.attempt(lambda: pretrained_state(cam.backbone, cam.weights or "none"))
         elif Path(cam.trained).is_file():
             self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
-        for name, model in self.segmenters.items():
+        for model in self.segmenters.values():
             if model.weights not in ("cam", cam.weights):
                 self.attempt(partial(pretrained_state, model.backbone, model.weights or "none"))
         if not self.has_irnet:
@@ -227,14 +227,12 @@ class _Validation:
             yield "maskrcnn.train", self.maskrcnn_bytes(len(index.classes), shares)
 
     def maskrcnn_bytes(self, n_classes: int, shares: int) -> int:
-        model, train = self.config.maskrcnn, self.config.maskrcnn.train
+        settings, train = self.config.maskrcnn, self.config.maskrcnn.train
         batch, side = train.batch // shares, math.isqrt(train.short_side[1] * train.max_side)
-        network = MaskRcnn(model.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
-        pyramid = network.train().network.backbone
-        body = resources.training_bytes(pyramid, batch=batch, crop=side, precision=train.precision)
-        heads = 4 * sum(p.nbytes for p in network.parameters()) - 4 * sum(
-            p.nbytes for p in pyramid.parameters()
-        )
+        model = MaskRcnn(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
+        network: Any = model.train().network
+        body = resources.training_bytes(network.backbone, batch=batch, crop=side, precision=train.precision)
+        heads = 4 * sum(p.nbytes for part in (network.rpn, network.roi_heads) for p in part.parameters())
         return body + heads + resources.region_bytes(batch=batch, regions=train.regions)
 
 
