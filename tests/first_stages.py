@@ -17,6 +17,7 @@ EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
 TRAIN_IRNET = ("train_irnet",)
 TRAIN_MASKRCNN = ("train_maskrcnn",)
+TRAIN_DEEPLAB = ("train_deeplab",)
 
 FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "run": ("other", ("publish",)),
@@ -120,6 +121,31 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "maskrcnn.infer.min_score": (0.2, ("infer_maskrcnn",)),
     "maskrcnn.infer.detections": (2, ("infer_maskrcnn",)),
     "maskrcnn.infer.precision": ("fp32", ("infer_maskrcnn",)),
+    "deeplab.backbone": ("resnet34", TRAIN_DEEPLAB),
+    "deeplab.weights": ("DEFAULT", TRAIN_DEEPLAB),
+    "deeplab.train.source": ("cam", TRAIN_DEEPLAB),
+    "deeplab.train.iterations": (1, TRAIN_DEEPLAB),
+    "deeplab.train.batch": (3, TRAIN_DEEPLAB),
+    "deeplab.train.optimizer": ("adamw", TRAIN_DEEPLAB),
+    "deeplab.train.schedule": ("one_cycle", TRAIN_DEEPLAB),
+    "deeplab.train.lr": (0.02, TRAIN_DEEPLAB),
+    "deeplab.train.lr_head": (0.02, TRAIN_DEEPLAB),
+    "deeplab.train.momentum": (0.5, TRAIN_DEEPLAB),
+    "deeplab.train.weight_decay": (0.01, TRAIN_DEEPLAB),
+    "deeplab.train.crop": (48, TRAIN_DEEPLAB),
+    "deeplab.train.scale": ([1, 1], TRAIN_DEEPLAB),
+    "deeplab.train.freeze": ("stem", TRAIN_DEEPLAB),
+    "deeplab.train.batch_norm": ("batch", TRAIN_DEEPLAB),
+    "deeplab.train.precision": ("fp32", TRAIN_DEEPLAB),
+    "deeplab.train.threads": (1, TRAIN_DEEPLAB),
+    "deeplab.infer.scales": ([1, 2], ("infer_deeplab",)),
+    "deeplab.infer.precision": ("fp32", ("infer_deeplab",)),
+    "deeplab.infer.crf.iterations": (5, ("infer_deeplab",)),
+    "deeplab.infer.crf.gaussian_sxy": (2, ("infer_deeplab",)),
+    "deeplab.infer.crf.gaussian_compat": (2, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_sxy": (40, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_srgb": (6, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_compat": (9, ("infer_deeplab",)),
     "evaluation.cam_bg_threshold": (0.2, ("evaluate_masks",)),
     "evaluation.iou": ([0.5], ("evaluate_masks",)),
     "report.images": (1, ("report",)),
@@ -147,13 +173,13 @@ NEEDED: dict[str, dict[str, object]] = {
     **{
         key: {"segmenters": [key.split(".")[0]], "maskrcnn.train.short_side": [32, 64]}
         for key in FIRST_STAGES
-        if key.startswith("maskrcnn.")
+        if key.startswith(("maskrcnn.", "deeplab."))
     },
 }
 """Keys that have to be set before another one may be changed."""
 
 
-ASKED_FOR = ("train_maskrcnn", "infer_maskrcnn")
+ASKED_FOR = ("train_maskrcnn", "infer_maskrcnn", "train_deeplab", "infer_deeplab")
 """Stages that no run has unless `segmenters` names them."""
 
 

@@ -26,13 +26,15 @@ STAGE_VERBS = {
     "export_masks": "pseudo instance and semantic masks",
     "train_maskrcnn": "train Mask R-CNN on the masks of a variant, or on ground truth",
     "infer_maskrcnn": "instances by the trained Mask R-CNN",
+    "train_deeplab": "train DeepLabV3 on the masks of a variant, or on ground truth",
+    "infer_deeplab": "semantic masks by the trained DeepLabV3",
     "gather_masks": "COCO json and VOC PNGs of all masks",
     "evaluate_masks": "scores against ground truth",
     "report": "one HTML page of figures and pictures",
 }
-TRAINERS = ("train_cam", "train_irnet", "train_maskrcnn")
+TRAINERS = ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab")
 """Stages that several processes may share."""
-DEVICE_STAGES = (*TRAINERS, "infer_cam", "infer_irnet", "infer_maskrcnn")
+DEVICE_STAGES = (*TRAINERS, "infer_cam", "infer_irnet", "infer_maskrcnn", "infer_deeplab")
 """Stages that compute on a CUDA device where there is one."""
 
 

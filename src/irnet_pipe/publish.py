@@ -21,7 +21,7 @@ from irnet_pipe.text_files import replace_text
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
-SEGMENTERS = ("maskrcnn",)
+SEGMENTERS = ("maskrcnn", "deeplab")
 FILES = (
     *(MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*"),
     *(f"{name}.{ext}" for name in SEGMENTERS for ext in ("pth", "json")),

@@ -40,6 +40,12 @@ STAGES: dict[str, Stage] = {
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "train_maskrcnn": Stage(1, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
     "infer_maskrcnn": Stage(1, ("maskrcnn.infer",)),
+    "train_deeplab": Stage(
+        1,
+        ("seed", "deeplab.backbone", "deeplab.weights", "deeplab.train", "dataset.working_long_side"),
+        "pth",
+    ),
+    "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
     "gather_masks": Stage(1, (), "tar"),
     "evaluate_masks": Stage(2, ("evaluation",), "json"),
     "report": Stage(2, (), "html"),

@@ -26,6 +26,7 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
@@ -225,6 +226,16 @@ class _Validation:
             yield "irnet.train", heads + resources.relation_bytes(batch=batch, crop=crop, radius=irnet.radius)
         if "maskrcnn" in self.segmenters:
             yield "maskrcnn.train", self.maskrcnn_bytes(len(index.classes), shares)
+        if "deeplab" in self.segmenters:
+            yield "deeplab.train", self.deeplab_bytes(len(index.classes), shares)
+
+    def deeplab_bytes(self, n_classes: int, shares: int) -> int:
+        settings, train = self.config.deeplab, self.config.deeplab.train
+        model = DeepLab(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
+        # a single photo, by which memory is measured, has no statistics of its own
+        return resources.training_bytes(
+            model.eval(), batch=train.batch // shares, crop=train.crop, precision=train.precision
+        )
 
     def maskrcnn_bytes(self, n_classes: int, shares: int) -> int:
         settings, train = self.config.maskrcnn, self.config.maskrcnn.train
@@ -232,7 +243,7 @@ class _Validation:
         model = MaskRcnn(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
         network: Any = model.train().network
         body = resources.training_bytes(network.backbone, batch=batch, crop=side, precision=train.precision)
-        heads = 4 * sum(p.nbytes for part in (network.rpn, network.roi_heads) for p in part.parameters())
+        heads: int = 4 * sum(p.nbytes for part in (network.rpn, network.roi_heads) for p in part.parameters())
         return body + heads + resources.region_bytes(batch=batch, regions=train.regions)
 
 

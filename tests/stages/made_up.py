@@ -29,6 +29,7 @@ from irnet_pipe.data.photos import working_size
 from irnet_pipe.export.voc import write_tar
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.numerics.run_lengths import encode_rle
@@ -88,7 +89,7 @@ VALUES: dict[str, Any] = {
     "report": {"images": 1},
 }
 SEGMENTERS: dict[str, Any] = {
-    "segmenters": ["maskrcnn"],
+    "segmenters": ["maskrcnn", "deeplab"],
     "maskrcnn": {
         "backbone": BACKBONE,
         "weights": "cam",
@@ -104,6 +105,12 @@ SEGMENTERS: dict[str, Any] = {
             "precision": "fp32",
         },
         "infer": {"short_side": 48, "max_side": 64, "detections": 3, "precision": "fp32"},
+    },
+    "deeplab": {
+        "backbone": BACKBONE,
+        "weights": "cam",
+        "train": {"iterations": 2, "batch": 2, "crop": 32, "precision": "fp32"},
+        "infer": {"scales": [1, 0.5], "precision": "fp32", "crf": {"iterations": 2}},
     },
 }
 
@@ -400,6 +407,8 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     "export_masks": _write_masks,
     "train_maskrcnn": _write_weights(lambda: MaskRcnn(BACKBONE, len(CLASSES)).network, "maskrcnn"),
     "infer_maskrcnn": _write_masks,
+    "train_deeplab": _write_weights(lambda: DeepLab(BACKBONE, len(CLASSES)).network, "deeplab"),
+    "infer_deeplab": _write_masks,
     "gather_masks": _write_tar,
     "evaluate_masks": _write_scores,
     "report": _write_page,

@@ -14,7 +14,7 @@ from irnet_pipe.runtime.job import Job
 
 TRAIN: dict[str, Any] = {"freeze": "none", "batch_norm": "batch", "precision": "fp32", "threads": 1}
 SEGMENTERS: dict[str, Any] = {
-    "segmenters": ["maskrcnn"],
+    "segmenters": ["maskrcnn", "deeplab"],
     "maskrcnn": {
         "backbone": "resnet18",
         "weights": None,
@@ -29,6 +29,12 @@ SEGMENTERS: dict[str, Any] = {
             "regions": 16,
         },
         "infer": {"short_side": 48, "max_side": 64, "detections": 7, "precision": "fp32"},
+    },
+    "deeplab": {
+        "backbone": "resnet18",
+        "weights": None,
+        "train": {**TRAIN, "iterations": 3, "batch": 2, "crop": 32},
+        "infer": {"scales": [1, 0.5], "precision": "fp32"},
     },
 }
 

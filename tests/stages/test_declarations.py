@@ -32,6 +32,8 @@ OTHER: dict[str, object] = {
     "irnet.train.epochs": 1,
     "maskrcnn.train.precision": "bf16",
     "maskrcnn.infer.precision": "bf16",
+    "deeplab.train.precision": "bf16",
+    "deeplab.infer.precision": "bf16",
 }
 """Values that tell on the made-up run where those of `FIRST_STAGES` do not."""
 
@@ -54,9 +56,15 @@ def declared(stage: str) -> dict[str, str]:
 
 
 DECLARED = [(stage, leaf) for stage in STAGES for leaf in declared(stage)]
-TRAINERS = {"cam": "train_cam", "irnet": "train_irnet", "maskrcnn": "train_maskrcnn"}
+TRAINERS = {
+    "cam": "train_cam",
+    "irnet": "train_irnet",
+    "maskrcnn": "train_maskrcnn",
+    "deeplab": "train_deeplab",
+}
 ALONE = {f"{section}.{key}" for section in TRAINERS for key in ("weights", "backbone")} | {
-    "maskrcnn.train.source"
+    "maskrcnn.train.source",
+    "deeplab.train.source",
 }
 """Keys that have tests of their own: weights may be a file, whose digest stands in the spec in place of its path; the
 source is that of other parents."""

@@ -25,6 +25,7 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "propagate": "propagation",
     "export_masks": "masks",
     "infer_maskrcnn": "masks",
+    "infer_deeplab": "masks",
     "calibrate_displacement": "calibration",
     "evaluate_masks": "scores",
 }
@@ -38,5 +39,6 @@ JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
 MASKS_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
     "export_masks": ("semantic", "instance"),
     "infer_maskrcnn": ("instance",),
+    "infer_deeplab": ("semantic",),
 }
 """Stages that make artifacts of kind masks, and which masks these hold."""

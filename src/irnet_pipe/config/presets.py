@@ -30,6 +30,11 @@ _PAPER: dict[str, Any] = {
         },
         "infer": {"short_side": 512, "max_side": 800, "nms": 0.5, "precision": "fp32"},
     },
+    "deeplab": {
+        "backbone": "resnet50",
+        "train": {"crop": 513, "schedule": "polynomial", "precision": "fp32"},
+        "infer": {"precision": "fp32"},
+    },
 }
 
 _SMALL: dict[str, Any] = {
@@ -43,6 +48,16 @@ _SMALL: dict[str, Any] = {
             "max_side": 240,
         },
         "infer": {"short_side": 160, "max_side": 240},
+    },
+    "deeplab": {
+        "train": {
+            "iterations": 1000,
+            "batch": 8,
+            "schedule": "one_cycle",
+            "crop": 160,
+            "scale": [0.75, 1.25],
+        },
+        "infer": {"scales": [1.0]},
     },
 }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from irnet_pipe.config.crf import ProbabilityCrf
 from irnet_pipe.config.section import Backbone, Fraction, OptionalText, Precision, Section
 from irnet_pipe.config.trainings import check_range
 
-Segmenter = Literal["maskrcnn"]
+Segmenter = Literal["maskrcnn", "deeplab"]
 MaskSource = Literal["cam", "boundary", "full", "truth"]
 
 
@@ -113,6 +114,42 @@ class MaskRcnnInfer(SegmenterInference):
     detections: int = Field(100, ge=1, le=10_000, description="Detections of an image, at most.")
 
 
+class DeepLabTrain(SegmenterTraining):
+    """Training of DeepLabV3: random scale, flip and crop."""
+
+    iterations: int = Field(30_000, ge=1, le=10_000_000, description="Steps of the training.")
+    batch: int = Field(
+        16, ge=2, le=1024, description="Photos per step; one has no statistics for BatchNorm of the head."
+    )
+    lr: float = Field(0.007, gt=0, le=10, description="Learning rate of the backbone.")
+    lr_head: float = Field(0.007, gt=0, le=100, description="Learning rate of the head.")
+    schedule: Literal["polynomial", "one_cycle"] = Field(
+        "polynomial",
+        description="Learning rate: lr·(1−t/T)^0.9, or one cycle (cosine, warm-up of 30 %).",
+    )
+    crop: int = Field(513, ge=32, le=4096, description="Side of the random square crop (pixels).")
+    scale: tuple[float, float] = Field(
+        (0.5, 2.0), description="Random scale of the photo, uniform in this range."
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> DeepLabTrain:
+        check_range("scale", self.scale, 0.05, 8)
+        return self
+
+
+class DeepLabInfer(SegmenterInference):
+    """Class of each pixel of a photo by DeepLabV3."""
+
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(
+        (0.5, 0.75, 1.0, 1.25, 1.5),
+        min_length=1,
+        max_length=16,
+        description="Scales of the photo; each with its mirror.",
+    )
+    crf: ProbabilityCrf = Field(default_factory=ProbabilityCrf, description="CRF.")
+
+
 class SegmenterModel(Section):
     """What the sections of all segmenters have."""
 
@@ -163,5 +200,22 @@ class MaskRcnn(SegmenterModel):
 
     @property
     def inference(self) -> MaskRcnnInfer:
+        """Its section `infer`."""
+        return self.infer
+
+
+class DeepLab(SegmenterModel):
+    """DeepLabV3, of torchvision (docs/segmenters.md)."""
+
+    train: DeepLabTrain = Field(default_factory=DeepLabTrain, description="Training.")
+    infer: DeepLabInfer = Field(default_factory=DeepLabInfer, description="Inference.")
+
+    @property
+    def training(self) -> DeepLabTrain:
+        """Its section `train`."""
+        return self.train
+
+    @property
+    def inference(self) -> DeepLabInfer:
         """Its section `infer`."""
         return self.infer

@@ -9,9 +9,14 @@ from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.weights import read_weights, save_tensors
 from irnet_pipe.text_files import replace_text
 
-BUILDERS = {"maskrcnn": "torchvision.models.detection.maskrcnn_resnet50_fpn"}
-"""What builds the network, on the backbone that torchvision has it for."""
-BACKBONE = "resnet50"
+BUILDERS = {
+    "maskrcnn": {"resnet50": "torchvision.models.detection.maskrcnn_resnet50_fpn"},
+    "deeplab": {
+        "resnet50": "torchvision.models.segmentation.deeplabv3_resnet50",
+        "resnet101": "torchvision.models.segmentation.deeplabv3_resnet101",
+    },
+}
+"""What builds the network on a backbone, where torchvision has it."""
 
 
 def export_weights(source: Path, folder: Path, *, kind: str) -> None:
@@ -30,7 +35,7 @@ def export_weights(source: Path, folder: Path, *, kind: str) -> None:
     with atomic_path(folder / f"{kind}.pth") as temporary:
         save_tensors(weights.state_dict, temporary)
     facts = {
-        "builder": BUILDERS[kind] if header["backbone"] == BACKBONE else None,
+        "builder": BUILDERS[kind].get(header["backbone"]),
         "backbone": header["backbone"],
         "num_classes": 1 + len(header["classes"]),
         "classes": ["background", *header["classes"]],

@@ -14,7 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from irnet_pipe.data.instances import InstanceTargets, SeededPhotos
+from irnet_pipe.data.mask_samples import InstanceTargets, SeededPhotos
 from irnet_pipe.models.segmenter import Segmenter, bare_resnet
 from irnet_pipe.runtime.seeding import derive_seed
 

@@ -11,7 +11,7 @@ import torch
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import read_json
-from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
@@ -121,15 +121,18 @@ class _Drawer:
             yield self._instances(
                 f"instances, {variant}", [decode_rle(runs, size=size) for runs in found.runs], size
             )
-        label = np.zeros(size, dtype=np.int64)
-        for class_id, runs in zip(*read_semantic(source, entry.image_id), strict=True):
-            label[decode_rle(runs, size=size)] = class_id + 1
+        label = semantic_map(source, entry)
         yield Picture(f"semantic mask, {variant}", figures.draw_labels(label), flat=True)
 
     def _predictions(self, entry: ImageEntry) -> Iterator[Picture]:
         """What segmenters see; of detections only those that are surer than not."""
         size = (entry.height, entry.width)
         for name, source in self.predicted.items():
+            if "instance_score" not in source.names(entry.image_id):
+                yield Picture(
+                    f"semantic mask, {name}", figures.draw_labels(semantic_map(source, entry)), flat=True
+                )
+                continue
             found = read_instances(source, entry.image_id)
             sure = [decode_rle(found.runs[i], size=size) for i in np.flatnonzero(found.score >= SURE)]
             yield self._instances(f"instances, {name}, score ≥ {SURE}", sure, size)

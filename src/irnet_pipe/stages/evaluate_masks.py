@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import write_json
-from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.evaluation.instance import AveragePrecision, InstanceEvaluator
@@ -74,7 +74,7 @@ def _score_variant(
         for entry in job.progress(images, total=len(images)):
             size = (entry.height, entry.width)
             if "semantic" in held:
-                semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
+                semantic.add(semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
             if "instance" in held:
                 found = read_instances(masks, entry.image_id)
                 stack = _stack((decode_rle(runs, size=size) for runs in found.runs), size)
@@ -90,13 +90,6 @@ def _score_variant(
     if variant in job.record.spec.get("learnt_from", {}):
         figures["learnt_from"] = job.fact("learnt_from")[variant]
     return figures
-
-
-def _semantic_map(masks: ShardSet, entry: ImageEntry) -> NDArray[np.int64]:
-    labels = np.zeros((entry.height, entry.width), dtype=np.int64)
-    for class_id, runs in zip(*read_semantic(masks, entry.image_id), strict=True):
-        labels[decode_rle(runs, size=labels.shape)] = class_id + 1
-    return labels
 
 
 def _stack(masks: Iterable[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
-from irnet_pipe.data.instances import scale_to
+from irnet_pipe.data.mask_samples import scale_to
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.models.mask_rcnn import Detections, pasted_mask
 from irnet_pipe.models.trained import load_mask_rcnn

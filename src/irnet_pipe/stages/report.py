@@ -22,6 +22,7 @@ TRAINERS = {
     "train_cam": ("Classifier", "cam"),
     "train_irnet": ("IRNet", "irnet"),
     "train_maskrcnn": ("Mask R-CNN", "maskrcnn"),
+    "train_deeplab": ("DeepLab", "deeplab"),
 }
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irnet_pipe.artifacts.io import ShardSet
-from irnet_pipe.artifacts.masks import read_instances
+from irnet_pipe.artifacts.masks import read_instances, read_semantic, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
+from irnet_pipe.export.voc import VOID
 from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
@@ -55,6 +56,14 @@ class VariantMasks(_OpenedLate):
         score = self.opened.read(entry.image_id, "instance_score")
         return bool(((score > 0) & (score >= self.min_score)).any())
 
+    def label_map(self, entry: ImageEntry) -> NDArray[np.uint8]:
+        """Labels (H, W): 0 background, class_id + 1."""
+        return semantic_map(self.opened, entry, dtype=np.uint8)
+
+    def has_classes(self, entry: ImageEntry) -> bool:
+        """Whether any pixel of an image has a class."""
+        return any(len(runs) > 1 for runs in read_semantic(self.opened, entry.image_id)[1])
+
 
 @dataclass(frozen=True)
 class TrueMasks(_OpenedLate):
@@ -83,6 +92,16 @@ class TrueMasks(_OpenedLate):
     def has_instances(self, entry: ImageEntry) -> bool:
         """Whether an image has any instance."""
         return bool(self.instances(entry)[0])
+
+    def label_map(self, entry: ImageEntry) -> NDArray[np.uint8]:
+        """Labels (H, W): 0 background, class_id + 1, 255 void."""
+        labels = self.opened.label_map(entry.image_id, size=(entry.height, entry.width))
+        return labels.astype(np.uint8)
+
+    def has_classes(self, entry: ImageEntry) -> bool:
+        """Whether any pixel of an image has a class."""
+        labels = self.label_map(entry)
+        return bool(((labels > 0) & (labels < VOID)).any())
 
 
 def mask_source(job: Job, *, min_score: float = 0) -> VariantMasks | TrueMasks:

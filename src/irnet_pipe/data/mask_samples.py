@@ -1,4 +1,4 @@
-"""Training samples of instance segmentation: whole photos of any size, and the masks of their instances."""
+"""Training samples of segmenters: photos with the masks of their instances, or with a label map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from irnet_pipe.data.datasets import Sample, Samples
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo, rescale
-from irnet_pipe.data.transforms import mirror, resize_labels
+from irnet_pipe.data.transforms import crop_labels, crop_photo, mirror, random_window, resize_labels
 from irnet_pipe.runtime.seeding import generator
 
 Target = dict[str, Tensor]
@@ -51,11 +51,14 @@ class InstanceTargets:
         )
 
 
-class InstanceSource(Protocol):
+class MaskSource(Protocol):
     """Where the masks come from; pickled for the processes that load photos."""
 
     def instances(self, entry: ImageEntry) -> tuple[list[NDArray[np.bool_]], list[int]]:
         """Masks (H, W) at the size of the displayed photo, and the class_id of each."""
+
+    def label_map(self, entry: ImageEntry) -> NDArray[np.uint8]:
+        """Labels (H, W) at that size: 0 background, class_id + 1, 255 void."""
 
 
 class InstanceSamples(Samples):
@@ -76,7 +79,7 @@ class InstanceSamples(Samples):
         entries: Sequence[ImageEntry],
         root: Path,
         *,
-        source: InstanceSource,
+        source: MaskSource,
         stage: str,
         short_side: tuple[int, int],
         max_side: int,
@@ -106,6 +109,52 @@ class InstanceSamples(Samples):
         """Photos and targets of a batch."""
         photos = SeededPhotos([photo for (photo, _), _ in samples], [seed for (_, seed), _ in samples])
         return photos, InstanceTargets([target for _, target in samples])
+
+
+class SemanticSamples(Samples):
+    """Photo (3, s, s), normalised, and its labels (s, s) uint8: 0 background, class_id + 1, 255 void or padding.
+
+    Args:
+        entries: the images.
+        root: folder that photo paths are relative to.
+        source: of the labels.
+        stage: which trains.
+        working_long_side: bound of the photo's long side before it is scaled, pixels.
+        crop: s, pixels.
+        scale: range from which the scale is drawn.
+        seed: of the training.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[ImageEntry],
+        root: Path,
+        *,
+        source: MaskSource,
+        stage: str,
+        working_long_side: int | None,
+        crop: int,
+        scale: tuple[float, float],
+        seed: int,
+    ) -> None:
+        super().__init__(entries, root, seed=seed)
+        self.source = source
+        self.stage = stage
+        self.working_long_side = working_long_side
+        self.crop = crop
+        self.scale = scale
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = generator(self.seed, self.stage, epoch, entry.image_id)
+        photo = load_photo(self.root / entry.path, long_side=self.working_long_side)
+        photo = rescale(photo, rng.uniform(*self.scale))
+        label = resize_labels(self.source.label_map(entry), *photo.shape[:2])
+        if rng.random() < 0.5:
+            photo, label = mirror(photo), mirror(label)
+        window = random_window(*photo.shape[:2], side=self.crop, rng=rng)
+        return crop_photo(photo, window, side=self.crop), crop_labels(label, window, side=self.crop)
 
 
 def scale_to(photo: NDArray[np.uint8], *, short_side: int, max_side: int) -> NDArray[np.uint8]:
