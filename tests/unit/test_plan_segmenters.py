@@ -16,6 +16,7 @@ from irnet_pipe.plan import Plan, image_lists, make_plan
 from irnet_pipe.workflow import prepare
 
 SEGMENTER_STAGES = {"train_maskrcnn", "infer_maskrcnn"}
+SEGMENTERS = ("maskrcnn", "deeplab")
 
 
 def entry(image_id: str) -> ImageEntry:
@@ -69,6 +70,22 @@ def test_a_segmenter_learns_on_all_training_images_labelled_or_not(label):
     assert images_of(plan, "infer_maskrcnn", lists) == {e.image_id for e in label}
     extra = {mask.recipe for mask in masks} - recipes(make_plan(config(), index), "export_masks")
     assert bool(extra) == (label is not TRAIN)
+
+
+def test_segmenters_share_the_masks_that_they_learn_from():
+    index = make_index(LABEL)
+    one = make_plan(with_maskrcnn(), index)
+    both = make_plan(config(segmenters=SEGMENTERS), index)
+    assert recipes(one, "export_masks") == recipes(both, "export_masks")
+    assert recipes(one, *SEGMENTER_STAGES) == recipes(both, *SEGMENTER_STAGES)
+    assert len(both.of("train_deeplab")) == 1 and len(both.of("infer_deeplab")) == len(
+        both.of("infer_maskrcnn")
+    )
+    assert list(both.of("evaluate_masks")[0].record.spec["variants"]) == [
+        "full",
+        "maskrcnn_full",
+        "deeplab_full",
+    ]
 
 
 def test_labelling_more_images_trains_no_segmenter_anew():
@@ -187,6 +204,9 @@ def test_missing_truth_names_the_key(tiny, tmp_path, truth, message):
             {"segmenters": ["maskrcnn"], "maskrcnn.weights": "cam", "maskrcnn.backbone": "resnet18"},
             "maskrcnn.backbone (resnet18) must be cam.backbone (resnet50)",
         ),
+        ({"deeplab.weights": "none"}, "deeplab: weights: none with train.freeze: layer1 cannot learn"),
+        ({"deeplab.train.scale": [2, 1]}, "scale [2.0, 1.0] must be [low, high]"),
+        ({"deeplab.train.batch": 1}, "deeplab.train.batch is 1"),
         ({"maskrcnn.train.max_side": 500}, "max_side 500 is below short_side 512"),
         ({"maskrcnn.train.milestones": [5, 5]}, "milestones [5, 5] must be above 0 and ascend"),
     ],
@@ -202,6 +222,9 @@ def test_presets():
     assert (paper.train.lr, paper.train.batch, paper.train.iterations) == (0.01, 4, 18_000)
     assert (paper.train.milestones, paper.train.short_side) == ((12_000, 16_000), (512, 512))
     assert (paper.train.max_side, paper.infer.max_side, paper.infer.nms) == (800, 800, 0.5)
+    deeplab = parse_config({"preset": "paper_default"}).deeplab.train
+    assert (deeplab.crop, deeplab.schedule) == (513, "polynomial")
     small = parse_config({"preset": "small"})
     assert small.maskrcnn.infer.short_side == small.maskrcnn.train.short_side[1] == 160
+    assert small.deeplab.train.crop == 160
     assert small.cam == parse_config({}).cam
