@@ -40,10 +40,10 @@ _PAPER: dict[str, Any] = {
 _SMALL: dict[str, Any] = {
     "maskrcnn": {
         "train": {
-            "iterations": 1000,
+            "iterations": 600,
             "schedule": "one_cycle",
             "warm_up": 0,
-            "regions": 128,
+            "regions": 32,
             "short_side": [128, 160],
             "max_side": 240,
         },
