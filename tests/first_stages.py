@@ -11,6 +11,7 @@ from typing import Any
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.plan import Plan
+from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.workflow import prepare
 
 EVERY_CAM = ("infer_cam",)
@@ -179,7 +180,7 @@ NEEDED: dict[str, dict[str, object]] = {
 """Keys that have to be set before another one may be changed."""
 
 
-ASKED_FOR = ("train_maskrcnn", "infer_maskrcnn", "train_deeplab", "infer_deeplab")
+ASKED_FOR = tuple(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer"))
 """Stages that no run has unless `segmenters` names them."""
 
 

@@ -17,11 +17,11 @@ from irnet_pipe.evaluation.tables import scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
+from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.text_files import replace_text
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
-SEGMENTERS = ("maskrcnn", "deeplab")
 FILES = (
     *(MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*"),
     *(f"{name}.{ext}" for name in SEGMENTERS for ext in ("pth", "json")),

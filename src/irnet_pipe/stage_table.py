@@ -53,6 +53,9 @@ STAGES: dict[str, Stage] = {
 }
 """Stages in the order of the pipeline."""
 
+SEGMENTERS = ("maskrcnn", "deeplab")
+"""Networks whose stages, train_<name> and infer_<name>, a run has when `segmenters` asks for them."""
+
 
 def readers(key: str) -> list[str]:
     """Stages that read a config key themselves; none for keys that act through the plan or the index."""

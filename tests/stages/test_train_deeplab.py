@@ -53,6 +53,7 @@ def put_disc(job: Job, *, present: bool) -> None:
                 writer.add(entry.image_id, ImageSize(*size, *size), arrays | pack_instances([], [], []))
 
 
+@pytest.mark.slow
 def test_interrupted_training_ends_with_the_same_bytes_whatever_was_drawn_before(job, monkeypatch):
     train_deeplab.run(job)
     expected, weights = job.output.read_bytes(), read_weights(job.output, kind="deeplab")
@@ -85,6 +86,16 @@ def test_no_class_in_any_image(job):
         "deeplab.train: none of 4 training images with labels has a pixel of any class in full; lower "
         "export.semantic.bg_threshold"
     )
+
+
+def test_a_class_that_never_occurs(run, tmp_path):
+    job = training_job(run, tmp_path, "deeplab", iterations=1)
+    put_disc(job, present=True)
+    assert job.fact("classes") == ["box", "disc"]
+    train_deeplab.run(job)
+    weights = read_weights(job.output, kind="deeplab")
+    assert np.isfinite(weights.history["loss"]).all()
+    assert weights.state_dict["classifier.4.weight"].shape[0] == 3
 
 
 def test_more_classes_than_a_label_map_holds(job):
@@ -125,6 +136,7 @@ def test_void_pixels_are_ignored():
     assert train_deeplab._losses(logits, torch.full((1, 1, 2), 255, dtype=torch.uint8))["total"] == 0
 
 
+@pytest.mark.slow
 def test_ground_truth_is_the_other_source(tmp_path, photo_set, trained, make_tiny_values):
     values = with_segmenters(
         make_tiny_values(photo_set, tmp_path / "true"), deeplab__train__source="truth", deeplab__weights="cam"

@@ -111,6 +111,7 @@ def test_fragments_and_instances_below_the_floor_are_no_examples(run, tmp_path):
     assert [int(np.flatnonzero(mask.any(axis=0))[0]) for mask in masks] == [11, 13]
 
 
+@pytest.mark.slow
 def test_an_image_of_400_instances(run, tmp_path):
     def many(entry):
         masks = np.zeros((400, entry.height, entry.width), dtype=bool)
