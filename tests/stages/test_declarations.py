@@ -32,6 +32,7 @@ OTHER: dict[str, object] = {
     "irnet.train.epochs": 1,
     "maskrcnn.train.precision": "bf16",
     "maskrcnn.infer.precision": "bf16",
+    "maskrcnn.infer.min_score": 1.0,
     "deeplab.train.precision": "bf16",
     "deeplab.infer.precision": "bf16",
 }

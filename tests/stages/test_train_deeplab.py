@@ -25,10 +25,9 @@ from irnet_pipe.stages import train_deeplab
 from irnet_pipe.training.mask_sources import mask_source
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
-    values = with_segmenters(make_tiny_values(photo_set, tmp_path_factory.mktemp("segmenters")))
-    return Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
+@pytest.fixture
+def run(segmenter_pipeline) -> Pipeline:
+    return segmenter_pipeline
 
 
 @pytest.fixture

@@ -23,10 +23,9 @@ from irnet_pipe.stages import train_maskrcnn
 from irnet_pipe.training.mask_sources import mask_source
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
-    values = with_segmenters(make_tiny_values(photo_set, tmp_path_factory.mktemp("segmenters")))
-    return Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
+@pytest.fixture
+def run(segmenter_pipeline) -> Pipeline:
+    return segmenter_pipeline
 
 
 @pytest.fixture
@@ -63,27 +62,28 @@ def boxes_of(*scores: float):
     return instances
 
 
-def test_interrupted_training_ends_with_the_same_bytes_whatever_was_drawn_before(job, monkeypatch):
+def test_interrupted_training_ends_with_the_same_bytes_whatever_was_drawn_before(run, tmp_path, monkeypatch):
+    job = training_job(run, tmp_path, "maskrcnn", iterations=2)
     train_maskrcnn.run(job)
     expected, weights = job.output.read_bytes(), read_weights(job.output, kind="maskrcnn")
     assert weights.header["classes"] == ["box", "disc"] and weights.header["learnt-from"] == "full"
     names = {"classifier", "box_reg", "mask", "objectness", "rpn_box_reg"}
     assert {name for name in weights.history if name.startswith("loss_")} == {f"loss_{n}" for n in names}
-    assert np.isfinite(weights.history["loss"]).all() and weights.history["step"] == [1, 2, 3]
+    assert np.isfinite(weights.history["loss"]).all() and weights.history["step"] == [1, 2]
     assert not list(job.work.glob("checkpoint*"))
     job.output.unlink()
     update = Progress.update
 
-    def stop_after_step_2(progress, done, *arguments, **keywords):
+    def stop_after_step_1(progress, done, *arguments, **keywords):
         update(progress, done, *arguments, **keywords)
-        if done == 4:
+        if done == 2:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "update", stop_after_step_2)
-        with pytest.raises(Interrupted, match=r"SIGTERM after step [23] of 3"):
+        patch.setattr(Progress, "update", stop_after_step_1)
+        with pytest.raises(Interrupted, match=r"SIGTERM after step [12] of 2"):
             train_maskrcnn.run(job)
-    assert list(job.work.glob("checkpoint-00000000[23].pth"))
+    assert list(job.work.glob("checkpoint-00000000[12].pth"))
     torch.manual_seed(99)
     train_maskrcnn.run(job)
     assert job.output.read_bytes() == expected

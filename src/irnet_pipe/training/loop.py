@@ -100,7 +100,8 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         # closed at once, whatever happens: processes that load photos must not outlive the training
         with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as batches:
             for step, (photo, target) in enumerate(batches, first):
-                set_learning_rate(state.optimizer, learning_rate_factor(settings, step, schedule.steps))
+                factor = learning_rate_factor(settings, step, schedule.steps)
+                set_learning_rate(state.optimizer, factor)
                 losses = _losses(task, state.network, photo, target, precision)
                 state.note(losses)
                 if not math.isfinite(state.history["loss"][-1]):

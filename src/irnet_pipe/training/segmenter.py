@@ -43,17 +43,8 @@ def train_segmenter(
     Raises:
         InputError: initial weights of another backbone, or what the loop raises.
     """
-    kind, classes = job.record.stage.removeprefix("train_"), job.fact("classes")
-    settings, backbone = job.setting(f"{kind}.train"), job.setting(f"{kind}.backbone")
-    torch.manual_seed(derive_seed(job.setting("seed"), job.record.stage, "initial weights"))
-    model = build(
-        backbone,
-        len(classes),
-        freeze=settings["freeze"],
-        batch_norm=settings["batch_norm"],
-        **options,
-    )
-    _load_initial_weights(job, model, kind=kind)
+    kind, settings = _section(job)
+    model = _initial_model(job, build, **options)
     task = Task(
         section=f"{kind}.train",
         model=model,
@@ -68,14 +59,29 @@ def train_segmenter(
         return
     header = {
         "kind": kind,
-        "backbone": backbone,
-        "classes": classes,
+        "backbone": job.setting(f"{kind}.backbone"),
+        "classes": job.fact("classes"),
         "learnt-from": settings["source"],
         "recipe": job.record.recipe,
         "spec": job.record.spec,
     }
     write_weights(job.output, header=header, state_dict=model.network.state_dict(), history=history)
     Checkpoints(job.work, recipe=job.record.recipe).clear()
+
+
+def _section(job: Job) -> tuple[str, dict[str, Any]]:
+    """Kind of the network, and the values of its section `train`."""
+    kind = job.record.stage.removeprefix("train_")
+    return kind, job.setting(f"{kind}.train")
+
+
+def _initial_model(job: Job, build: Callable[..., Segmenter], **options: Any) -> Segmenter:
+    kind, settings = _section(job)
+    torch.manual_seed(derive_seed(job.setting("seed"), job.record.stage, "initial weights"))
+    frozen = {key: settings[key] for key in ("freeze", "batch_norm")}
+    model = build(job.setting(f"{kind}.backbone"), len(job.fact("classes")), **frozen, **options)
+    _load_initial_weights(job, model, kind=kind)
+    return model
 
 
 def _load_initial_weights(job: Job, model: Segmenter, *, kind: str) -> None:
