@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from first_stages import changed, plan_of
 from irnet_pipe.config import Config, parse_config
+from irnet_pipe.config.segmenters import Segmenter
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import Plan, image_lists, make_plan
+from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.workflow import prepare
 
 SEGMENTER_STAGES = {"train_maskrcnn", "infer_maskrcnn"}
-SEGMENTERS = ("maskrcnn", "deeplab")
 
 
 def entry(image_id: str) -> ImageEntry:
@@ -70,6 +72,10 @@ def test_a_segmenter_learns_on_all_training_images_labelled_or_not(label):
     assert images_of(plan, "infer_maskrcnn", lists) == {e.image_id for e in label}
     extra = {mask.recipe for mask in masks} - recipes(make_plan(config(), index), "export_masks")
     assert bool(extra) == (label is not TRAIN)
+
+
+def test_config_and_stages_name_the_same_segmenters():
+    assert get_args(Segmenter) == SEGMENTERS
 
 
 def test_segmenters_share_the_masks_that_they_learn_from():
