@@ -15,6 +15,7 @@ include: "workflow/rules/cam.smk"
 include: "workflow/rules/relations.smk"
 include: "workflow/rules/irnet.smk"
 include: "workflow/rules/instances.smk"
+include: "workflow/rules/segmenters.smk"
 include: "workflow/rules/results.smk"
 
 

@@ -10,8 +10,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from irnet_pipe.data.image_list import read_list
-from irnet_pipe.plan import STAGES
 from irnet_pipe.recipes import RECIPES, read_record
+from irnet_pipe.stage_table import STAGES
 
 PHOTOS = 10_000
 """What the bytes of a photo are scaled to."""

@@ -11,11 +11,14 @@ from typing import Any
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.plan import Plan
+from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.workflow import prepare
 
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
 TRAIN_IRNET = ("train_irnet",)
+TRAIN_MASKRCNN = ("train_maskrcnn",)
+TRAIN_DEEPLAB = ("train_deeplab",)
 
 FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "run": ("other", ("publish",)),
@@ -92,6 +95,58 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "export.instance.bg_threshold": (0.3, ("export_masks",)),
     "export.instance.min_fragment": (0, ("export_masks",)),
     "export.semantic.bg_threshold": (0.3, ("export_masks",)),
+    "segmenters": (["maskrcnn"], TRAIN_MASKRCNN),
+    "maskrcnn.backbone": ("resnet34", TRAIN_MASKRCNN),
+    "maskrcnn.weights": ("DEFAULT", TRAIN_MASKRCNN),
+    "maskrcnn.train.source": ("cam", TRAIN_MASKRCNN),
+    "maskrcnn.train.min_score": (0.55, TRAIN_MASKRCNN),
+    "maskrcnn.train.iterations": (1, TRAIN_MASKRCNN),
+    "maskrcnn.train.batch": (1, TRAIN_MASKRCNN),
+    "maskrcnn.train.optimizer": ("adamw", TRAIN_MASKRCNN),
+    "maskrcnn.train.schedule": ("one_cycle", TRAIN_MASKRCNN),
+    "maskrcnn.train.milestones": ([2], TRAIN_MASKRCNN),
+    "maskrcnn.train.warm_up": (3, TRAIN_MASKRCNN),
+    "maskrcnn.train.lr": (0.02, TRAIN_MASKRCNN),
+    "maskrcnn.train.momentum": (0.5, TRAIN_MASKRCNN),
+    "maskrcnn.train.weight_decay": (0.01, TRAIN_MASKRCNN),
+    "maskrcnn.train.regions": (32, TRAIN_MASKRCNN),
+    "maskrcnn.train.short_side": ([32, 40], TRAIN_MASKRCNN),
+    "maskrcnn.train.max_side": (72, TRAIN_MASKRCNN),
+    "maskrcnn.train.freeze": ("stem", TRAIN_MASKRCNN),
+    "maskrcnn.train.batch_norm": ("batch", TRAIN_MASKRCNN),
+    "maskrcnn.train.precision": ("fp32", TRAIN_MASKRCNN),
+    "maskrcnn.train.threads": (1, TRAIN_MASKRCNN),
+    "maskrcnn.infer.short_side": (40, ("infer_maskrcnn",)),
+    "maskrcnn.infer.max_side": (72, ("infer_maskrcnn",)),
+    "maskrcnn.infer.nms": (0.3, ("infer_maskrcnn",)),
+    "maskrcnn.infer.min_score": (0.2, ("infer_maskrcnn",)),
+    "maskrcnn.infer.detections": (2, ("infer_maskrcnn",)),
+    "maskrcnn.infer.precision": ("fp32", ("infer_maskrcnn",)),
+    "deeplab.backbone": ("resnet34", TRAIN_DEEPLAB),
+    "deeplab.weights": ("DEFAULT", TRAIN_DEEPLAB),
+    "deeplab.train.source": ("cam", TRAIN_DEEPLAB),
+    "deeplab.train.iterations": (1, TRAIN_DEEPLAB),
+    "deeplab.train.batch": (3, TRAIN_DEEPLAB),
+    "deeplab.train.optimizer": ("adamw", TRAIN_DEEPLAB),
+    "deeplab.train.schedule": ("one_cycle", TRAIN_DEEPLAB),
+    "deeplab.train.lr": (0.02, TRAIN_DEEPLAB),
+    "deeplab.train.lr_head": (0.02, TRAIN_DEEPLAB),
+    "deeplab.train.momentum": (0.5, TRAIN_DEEPLAB),
+    "deeplab.train.weight_decay": (0.01, TRAIN_DEEPLAB),
+    "deeplab.train.crop": (48, TRAIN_DEEPLAB),
+    "deeplab.train.scale": ([1, 1], TRAIN_DEEPLAB),
+    "deeplab.train.freeze": ("stem", TRAIN_DEEPLAB),
+    "deeplab.train.batch_norm": ("batch", TRAIN_DEEPLAB),
+    "deeplab.train.precision": ("fp32", TRAIN_DEEPLAB),
+    "deeplab.train.threads": (1, TRAIN_DEEPLAB),
+    "deeplab.infer.scales": ([1, 2], ("infer_deeplab",)),
+    "deeplab.infer.precision": ("fp32", ("infer_deeplab",)),
+    "deeplab.infer.crf.iterations": (5, ("infer_deeplab",)),
+    "deeplab.infer.crf.gaussian_sxy": (2, ("infer_deeplab",)),
+    "deeplab.infer.crf.gaussian_compat": (2, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_sxy": (40, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_srgb": (6, ("infer_deeplab",)),
+    "deeplab.infer.crf.bilateral_compat": (9, ("infer_deeplab",)),
     "evaluation.cam_bg_threshold": (0.2, ("evaluate_masks",)),
     "evaluation.iou": ([0.5], ("evaluate_masks",)),
     "report.images": (1, ("report",)),
@@ -115,8 +170,18 @@ NEEDED: dict[str, dict[str, object]] = {
     "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
     "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
     "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
+    # Segmenters are there when asked for, and the long side is bounded from below by the short one.
+    **{
+        key: {"segmenters": [key.split(".")[0]], "maskrcnn.train.short_side": [32, 64]}
+        for key in FIRST_STAGES
+        if key.startswith(("maskrcnn.", "deeplab."))
+    },
 }
 """Keys that have to be set before another one may be changed."""
+
+
+ASKED_FOR = tuple(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer"))
+"""Stages that no run has unless `segmenters` names them."""
 
 
 def changed(values: dict, **paths: object) -> dict:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import STAGES
 
 NAME = re.compile(r"(?P<unit>all|(?:train|label)-\d+-of-\d+)\.(?P<recipe>[0-9a-f]{16})\.(?P<ext>[a-z0-9]+)")
 

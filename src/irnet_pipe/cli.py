@@ -24,14 +24,18 @@ STAGE_VERBS = {
     "refine_displacement": "centroids and class-agnostic instance maps",
     "propagate": "random walk of scores within boundaries",
     "export_masks": "pseudo instance and semantic masks",
+    "train_maskrcnn": "train Mask R-CNN on the masks of a variant, or on ground truth",
+    "infer_maskrcnn": "instances by the trained Mask R-CNN",
+    "train_deeplab": "train DeepLabV3 on the masks of a variant, or on ground truth",
+    "infer_deeplab": "semantic masks by the trained DeepLabV3",
     "gather_masks": "COCO json and VOC PNGs of all masks",
     "evaluate_masks": "scores against ground truth",
     "report": "one HTML page of figures and pictures",
 }
-DEVICE_STAGES = ("train_cam", "infer_cam", "train_irnet", "infer_irnet")
-"""Stages that compute on a CUDA device where there is one."""
-TRAINERS = ("train_cam", "train_irnet")
+TRAINERS = ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab")
 """Stages that several processes may share."""
+DEVICE_STAGES = (*TRAINERS, "infer_cam", "infer_irnet", "infer_maskrcnn", "infer_deeplab")
+"""Stages that compute on a CUDA device where there is one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

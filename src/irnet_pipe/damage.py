@@ -10,9 +10,9 @@ from pathlib import Path
 from irnet_pipe.artifact_files import artifact_file, own_files, own_folders
 from irnet_pipe.artifacts.integrity import check_artifact, check_checkpoint
 from irnet_pipe.errors import ArtifactError, InputError, NewerArtifactError
-from irnet_pipe.plan import STAGES
 from irnet_pipe.recipes import WORK
 from irnet_pipe.runtime.progress import Progress
+from irnet_pipe.stage_table import STAGES
 
 CHECKPOINT = re.compile(r"checkpoint-\d+\.pth")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from irnet_pipe.data.image_list import ImageEntry
-from irnet_pipe.plan import STAGES
 from irnet_pipe.recipes import Record
+from irnet_pipe.stage_table import STAGES
 
 LIST = "list"
 """The fact that is the digest of an image list."""

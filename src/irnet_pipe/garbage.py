@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irnet_pipe.artifact_files import artifact_file, own_files, own_folders
-from irnet_pipe.plan import STAGES
 from irnet_pipe.recipes import BENCHMARKS, EVENTS, FACTS, INDEX, LOGS, RECIPES, WORK
+from irnet_pipe.stage_table import STAGES
 from irnet_pipe.workflow import PlannedRun
 
 NAMED_BY_RECIPE = re.compile(r"(?:.*\.)?(?P<recipe>[0-9a-f]{16})\.[a-z]+")

@@ -18,7 +18,15 @@ from irnet_pipe.data.labels.classes import check_case, check_known, check_traine
 from irnet_pipe.data.photo_files import LEAST_SIDE, PhotoFacts, PhotoFolder, examine_all, find_photos
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache
-from irnet_pipe.data.truth_list import TRUTH_NAME, VOC_FOLDERS, list_coco_truth, list_voc_truth
+from irnet_pipe.data.truth_list import (
+    EVALUATED,
+    TRUTH_NAME,
+    VOC_FOLDERS,
+    TruthUse,
+    learnt_from,
+    list_coco_truth,
+    list_voc_truth,
+)
 from irnet_pipe.errors import InputError
 from irnet_pipe.recipes import INDEX
 
@@ -57,7 +65,8 @@ class Index:
         train: training images, sorted by image_id (negatives left out where the config drops them).
         label: images to be labelled, sorted by image_id.
         truth: ground truth, for evaluation alone.
-        files: config path (cam.weights, cam.trained, irnet.weights, irnet.trained) → file from outside.
+        files: config path (cam.weights, cam.trained, irnet.weights, …) → file from outside.
+        train_truth: ground truth of the training images that have labels, where a segmenter learns from it.
     """
 
     classes: tuple[str, ...]
@@ -65,6 +74,7 @@ class Index:
     label: tuple[ImageEntry, ...]
     truth: Truth | None
     files: dict[str, OutsideFile]
+    train_truth: Truth | None = None
 
 
 def stat_cache(results: Path) -> StatCache:
@@ -144,10 +154,11 @@ class _Builder:
         }
         train = sort_entries(entries[image_id] for image_id in lists.train if image_id in entries)
         label = sort_entries(entries[image_id] for image_id in lists.label if image_id in entries)
-        truth = self.truth(lists, facts)
+        truths = [self.truth(image_ids, facts, use) for image_ids, use in self.uses_of_truth(lists, train)]
         files = self.files()
         self.problems.check()
-        return Index(classes, tuple(train), tuple(label), self.write(truth) if truth else None, files)
+        truth, train_truth = (self.write(truth) if truth else None for truth in truths)
+        return Index(classes, tuple(train), tuple(label), truth, files, train_truth)
 
     def lists(self) -> _Lists:
         dataset = self.config.dataset
@@ -257,17 +268,27 @@ class _Builder:
         path = self.photos.prefix + self.photos.files[image_id]
         return ImageEntry(image_id, path, facts.height, facts.width, labels, facts.digest)
 
-    def truth(self, lists: _Lists, facts: dict[str, PhotoFacts]) -> dict[str, Any] | None:
-        if lists.evaluate is None:
+    def uses_of_truth(
+        self, lists: _Lists, train: list[ImageEntry]
+    ) -> list[tuple[list[str] | None, TruthUse]]:
+        """Images that are evaluated, and those that a segmenter learns on from ground truth."""
+        keys = [key for key in self.config.segmenters if getattr(self.config, key).training.source == "truth"]
+        learnt = [entry.image_id for entry in train if entry.labels] if keys else None
+        return [(lists.evaluate, EVALUATED), (learnt, learnt_from(f"{keys[0]}.train.source" if keys else ""))]
+
+    def truth(
+        self, image_ids: list[str] | None, facts: dict[str, PhotoFacts], use: TruthUse
+    ) -> dict[str, Any] | None:
+        if image_ids is None:
             return None
         source = self.root / (self.config.dataset.ground_truth or "")
         if not source.exists():
             self.problems.add(
                 "folders of ground truth",
-                f"{source}: no such file or folder; set dataset.ground_truth to where it lies",
+                f"{source}: no such file or folder; set dataset.ground_truth to where it lies, or {use.without}",
             )
             return None
-        found = {image_id: facts[image_id] for image_id in lists.evaluate if image_id in facts}
+        found = {image_id: facts[image_id] for image_id in image_ids if image_id in facts}
         sizes = {image_id: (fact.height, fact.width) for image_id, fact in found.items()}
         root, cache, problems = self.root, self.cache, self.problems
         if source.is_file():
@@ -279,9 +300,12 @@ class _Builder:
                 digest=self.digest,
                 cache=cache,
                 problems=problems,
+                use=use,
             )
         max_pixels = self.config.dataset.max_pixels
-        return list_voc_truth(sizes, source, root=root, cache=cache, max_pixels=max_pixels, problems=problems)
+        return list_voc_truth(
+            sizes, source, root=root, cache=cache, max_pixels=max_pixels, problems=problems, use=use
+        )
 
     def write(self, truth: dict[str, Any]) -> Truth:
         digest = digest_text(canonical_json(truth))
@@ -290,9 +314,11 @@ class _Builder:
 
     def files(self) -> dict[str, OutsideFile]:
         """Weights from outside that the run reads; those that `trained` replaces are not read."""
-        files = {}
-        for section, settings in (("cam", self.config.cam), ("irnet", self.config.irnet)):
-            key, value = f"{section}.trained", settings.trained
+        config, files = self.config, {}
+        named: list[tuple[str, Any]] = [("cam", config.cam), ("irnet", config.irnet)]
+        named += [(key, getattr(config, key)) for key in config.segmenters]
+        for section, settings in named:
+            key, value = f"{section}.trained", getattr(settings, "trained", None)
             if value is None:
                 key, value = f"{section}.weights", settings.weights
                 if value is None or not is_path(value):

@@ -20,8 +20,8 @@ from irnet_pipe.differences import (
     value_text,
 )
 from irnet_pipe.errors import InputError
-from irnet_pipe.plan import STAGES, TRAINED
 from irnet_pipe.recipes import RECIPES, Parent, Record, read_record, record_path
+from irnet_pipe.stage_table import STAGES, TRAINED
 
 INDENT = "  "
 

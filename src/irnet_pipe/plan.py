@@ -26,60 +26,10 @@ from irnet_pipe.data.image_list import (
 )
 from irnet_pipe.index import Index
 from irnet_pipe.recipes import INDEX, Parent, Record
+from irnet_pipe.stage_table import STAGES, TRAINED, readers
 
-
-@dataclass(frozen=True)
-class Stage:
-    """What a stage declares: its version, the config paths that it reads, its file type.
-
-    Bump `version` whenever the stage writes other bytes for the same spec.
-    """
-
-    version: int
-    reads: tuple[str, ...]
-    ext: str = "h5"
-
-
-STAGES: dict[str, Stage] = {
-    "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
-    "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
-    "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
-    "train_irnet": Stage(
-        1,
-        (
-            "seed",
-            "irnet.backbone",
-            "irnet.weights",
-            "irnet.radius",
-            "irnet.train",
-            "dataset.working_long_side",
-        ),
-        "pth",
-    ),
-    "infer_irnet": Stage(2, ("irnet.infer", "dataset.working_long_side")),
-    "calibrate_displacement": Stage(2, (), "json"),
-    "refine_displacement": Stage(1, ("displacement",)),
-    "propagate": Stage(1, ("random_walk",)),
-    "export_masks": Stage(1, ("export.instance", "export.semantic")),
-    "gather_masks": Stage(1, (), "tar"),
-    "evaluate_masks": Stage(2, ("evaluation",), "json"),
-    "report": Stage(2, (), "html"),
-    "publish": Stage(2, (), "json"),
-}
-"""Stages in the order of the pipeline."""
-
-
-def readers(key: str) -> list[str]:
-    """Stages that read a config key themselves; none for keys that act through the plan or the index."""
-    return [
-        name
-        for name, stage in STAGES.items()
-        if any(key == read or key.startswith(f"{read}.") for read in stage.reads)
-    ]
-
-
-TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
-"""Trainers, and the key of a weights file that takes their place."""
+Masks = dict[str, list["Artifact"]]
+"""Name of masks → their artifacts."""
 
 NOT_IN_REPORT = ("propagate", "gather_masks")
 """Stages whose artifacts the report does not open: it shows the masks made of them."""
@@ -219,6 +169,8 @@ class _Planner:
         self.train, self.labelled = _units(index.train, index.label, config.shards.n)
         self.artifacts: dict[str, Artifact] = {}
         self.setting = setting_name(config)
+        self.for_training: set[str] = set()
+        self.learnt_from: dict[str, str] = {}
         self.readers = {key: readers(key) for key in config.sweep if key != "seed"}
         self.swept: dict[str, frozenset[str]] = {}
 
@@ -268,37 +220,39 @@ class _Planner:
         return self.artifacts.setdefault(artifact.recipe, artifact)
 
     def plan(self) -> Plan:
-        cams = self.cams()
-        masks: dict[str, list[Artifact]] = {
-            variant: self.masks(variant, cams) for variant in self.config.export.variants
+        self.cams = self.classifier()
+        masks: Masks = {
+            variant: self.masks(variant, self.labelled) for variant in self.config.export.variants
         }
-        gathered = [
-            self.add(
-                "gather_masks",
-                "all",
-                parents,
-                images=self.labelled,
-                variant=variant,
-                classes=self.index.classes,
-            )
-            for variant, parents in masks.items()
-        ]
-        results = [*gathered, *self.evaluation(cams, masks), *self.report(masks)]
+        trainings = {name: self.segmenter(name) for name in self.config.segmenters}
+        predicted = {
+            training.record.spec["variant"]: self.predictions(name, training)
+            for name, training in trainings.items()
+        }
+        # the last one is published under plain names
+        gathered = [self.gathered(variant, parents) for variant, parents in (predicted | masks).items()]
+        results = [*gathered, *self.evaluation(masks, predicted), *self.report(masks, predicted)]
         folder = f"{self.config.run}/{self.setting}" if self.setting else self.config.run
-        self.add("publish", "all", results, run=folder)
+        self.add("publish", "all", [*results, *trainings.values()], run=folder)
         return Plan(tuple(self.artifacts.values()))
 
-    def cams(self) -> dict[str, Artifact]:
+    def gathered(self, variant: str, parents: Iterable[Artifact]) -> Artifact:
+        facts: dict[str, Any] = {"variant": variant, "classes": self.index.classes}
+        if variant in self.learnt_from:
+            facts["learnt_from"] = self.learnt_from[variant]
+        return self.add("gather_masks", "all", parents, images=self.labelled, **facts)
+
+    def classifier(self) -> dict[str, Artifact]:
         """infer_cam of every unit."""
         self.train_cam = self.trainer("train_cam", ())
         training = {unit.name: unit for unit in self.train}
         units = training | {unit.name: unit for unit in self.labelled if unit.name not in training}
         return {name: self.sharded("infer_cam", unit, [self.train_cam]) for name, unit in units.items()}
 
-    def trainer(self, stage: str, parents: Iterable[Artifact]) -> Artifact:
+    def trainer(self, stage: str, parents: Iterable[Artifact], **facts: Any) -> Artifact:
         """A trainer, or the weights file that takes its place."""
-        trained = TRAINED[stage]
-        if trained in self.index.files:
+        trained = TRAINED.get(stage)
+        if trained is not None and trained in self.index.files:
             digest = self.index.files[trained].digest
             files = ((trained, self.index.files[trained].path),)
             spec = {"config": {}, "files": {trained: digest}, "classes": self.index.classes}
@@ -315,6 +269,7 @@ class _Planner:
             files=[weights] if weights in self.index.files else [],
             classes=self.index.classes,
             list=list_digest(entries),
+            **facts,
         )
 
     @cached_property
@@ -330,47 +285,69 @@ class _Planner:
         return {name: self.sharded("infer_irnet", units[name], [irnet]) for name in sorted(units)}
 
     @cached_property
-    def propagated(self) -> dict[str, Artifact]:
-        """Propagate of every unit to be labelled."""
-        maps, cams = self.irnet_maps, self.artifacts_of("infer_cam")
-        mean = self.add("calibrate_displacement", "all", [maps[unit.name] for unit in self.train])
-        propagated = {}
-        for unit in self.labelled:
-            instances = self.sharded("refine_displacement", unit, [maps[unit.name], mean])
-            parents = [cams[unit.name], maps[unit.name], instances]
-            propagated[unit.name] = self.sharded("propagate", unit, parents)
-        return propagated
+    def mean_displacement(self) -> Artifact:
+        maps = self.irnet_maps
+        return self.add("calibrate_displacement", "all", [maps[unit.name] for unit in self.train])
 
-    def masks(self, variant: str, cams: dict[str, Artifact]) -> list[Artifact]:
-        """export_masks of every unit to be labelled."""
-        source = cams if variant == "cam" else self.propagated
-        return [
-            self.sharded("export_masks", unit, [source[unit.name]], variant=variant) for unit in self.labelled
+    def propagated(self, unit: Unit) -> Artifact:
+        """Propagate of a unit."""
+        maps, mean = self.irnet_maps[unit.name], self.mean_displacement
+        instances = self.sharded("refine_displacement", unit, [maps, mean])
+        return self.sharded("propagate", unit, [self.cams[unit.name], maps, instances])
+
+    def masks(self, variant: str, units: Iterable[Unit]) -> list[Artifact]:
+        """export_masks of units."""
+        sources = [
+            (unit, self.cams[unit.name] if variant == "cam" else self.propagated(unit)) for unit in units
         ]
+        return [self.sharded("export_masks", unit, [scores], variant=variant) for unit, scores in sources]
 
-    def evaluation(self, cams: dict[str, Artifact], masks: dict[str, list[Artifact]]) -> list[Artifact]:
+    def segmenter(self, name: str) -> Artifact:
+        """The training of a segmenter, on masks of all training images, labelled or not."""
+        source, known = config_value(self.config, f"{name}.train.source"), set(self.artifacts)
+        parents = [] if source == "truth" else self.masks(source, self.train)
+        self.for_training |= self.artifacts.keys() - known
+        if config_value(self.config, f"{name}.weights") == "cam":
+            parents = [self.train_cam, *parents]
+        facts: dict[str, Any] = {"variant": f"{name}_{source}"}
+        if source == "truth" and self.index.train_truth is not None:
+            facts["truth"] = self.index.train_truth.digest
+        self.learnt_from[facts["variant"]] = source
+        return self.trainer(f"train_{name}", parents, **facts)
+
+    def predictions(self, name: str, training: Artifact) -> list[Artifact]:
+        """Inference by a segmenter on every unit to be labelled."""
+        facts = {"variant": training.record.spec["variant"], "classes": self.index.classes}
+        return [self.sharded(f"infer_{name}", unit, [training], **facts) for unit in self.labelled]
+
+    def evaluation(self, masks: Masks, predicted: Masks) -> list[Artifact]:
         truth = self.index.truth
         if truth is None:
             return []
-        parents = [cams[unit.name] for unit in self.labelled]
-        parents += [artifact for artifacts in masks.values() for artifact in artifacts]
-        facts = {"truth": truth.digest, "classes": self.index.classes, "variants": list(masks)}
+        parents = [self.cams[unit.name] for unit in self.labelled]
+        parents += [artifact for artifacts in (masks | predicted).values() for artifact in artifacts]
+        facts: dict[str, Any] = {"truth": truth.digest, "classes": self.index.classes}
+        facts["variants"] = [*masks, *predicted]
+        if predicted:
+            facts["learnt_from"] = self.learnt_from
         return [self.add("evaluate_masks", "all", parents, images=self.labelled, **facts)]
 
-    def report(self, masks: dict[str, list[Artifact]]) -> list[Artifact]:
+    def report(self, masks: Masks, predicted: Masks) -> list[Artifact]:
         chosen = report_images(self.index, self.config.report.images)
         units = {unit.name for unit in self.labelled if chosen & {entry.image_id for entry in unit.entries}}
         shown = [
             artifact
             for artifact in self.artifacts.values()
             if artifact.unit == "all" or artifact.unit in units
-            if artifact.stage not in NOT_IN_REPORT
+            if artifact.stage not in NOT_IN_REPORT and artifact.recipe not in self.for_training
         ]
         facts: dict[str, Any] = {
             "classes": self.index.classes,
             "variants": list(masks),
             "shown": sorted(chosen),
         }
+        if predicted:
+            facts["learnt_from"] = self.learnt_from
         if self.index.truth is not None:
             facts["truth"] = self.index.truth.digest
         return [

@@ -15,12 +15,16 @@ from irnet_pipe.evaluation.tables import scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
+from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.text_files import replace_text
 from irnet_pipe.unpacking import unpack_member
 
 VARIANTS = "variants"
 FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
-FILES = (MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*")
+FILES = (
+    *(MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*"),
+    *(f"{name}.{ext}" for name in SEGMENTERS for ext in ("pth", "json")),
+)
 
 
 def publish(recipe: Path, output: Path) -> None:
@@ -81,6 +85,11 @@ def _copy(path: Path, stage: str, output: Path) -> None:
         replace_text(output / "scores.json", path.read_text(encoding="utf-8"))
         replace_text(output / "scores.csv", scores_csv(scores))
         replace_text(output / "summary.txt", summary_text(scores))
+    elif stage.removeprefix("train_") in SEGMENTERS:
+        # torch is imported where there are weights alone
+        from irnet_pipe.export.torchvision_weights import export_weights
+
+        export_weights(path, output, kind=stage.removeprefix("train_"))
     elif stage == "report":
         try:
             replace_text(output / "report.html", path.read_text(encoding="utf-8"))

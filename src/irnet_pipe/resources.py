@@ -24,8 +24,12 @@ INFERENCE_BYTES = 300
 """Of memory a pixel in the widest layers of a ResNet: input, middle, output of a block at stride 2 or 4."""
 PAIR_BYTES = 24
 """Of memory a pair of related pixels: affinities, displacements and gradients."""
+REGION_BYTES = 200 << 10
+"""Of memory a region that Mask R-CNN learns on: 256 channels of 7×7, their gradient and copies."""
+MASK_BYTES = 3 << 20
+"""Of memory a region with a mask: 256 channels of 14×14 in five layers, of 28×28 in one."""
 WEIGHTS_BYTES = 400 << 20
-"""Of disk for both networks and two checkpoints of the larger."""
+"""Of disk for both networks and two checkpoints of the larger; a third of a segmenter's, which is published too."""
 
 
 def training_bytes(model: nn.Module, *, batch: int, crop: int, precision: str) -> int:
@@ -59,6 +63,11 @@ def _kept_bytes(model: nn.Module, side: int, *, precision: str) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
+def region_bytes(*, batch: int, regions: int) -> int:
+    """Memory of the heads of Mask R-CNN, for which a quarter of the regions has a mask."""
+    return batch * (regions * REGION_BYTES + regions // 4 * MASK_BYTES)
+
+
 def relation_bytes(*, batch: int, crop: int, radius: int) -> int:
     """Memory of the losses over pairs of pixels nearer than `radius` at stride 4."""
     offsets = round(math.pi * radius**2 / 2)
@@ -79,7 +88,7 @@ def disk_bytes(config: Config, index: Index) -> int:
     """Room that the artifacts take, compression left out but for label maps."""
     bound = config.dataset.working_long_side
     scales = sum(scale**2 for scale in config.cam.infer.scales)
-    total = WEIGHTS_BYTES
+    total = WEIGHTS_BYTES * (1 + 3 * len(config.segmenters))
     for entry in {*index.train, *index.label}:
         height, width = working_size(entry.height, entry.width, long_side=bound)
         n_classes = 1 if entry.labels is None else len(entry.labels)

@@ -18,7 +18,7 @@ from irnet_pipe.differences import (
     differences,
 )
 from irnet_pipe.errors import InputError
-from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.plan import Artifact
 from irnet_pipe.recipes import (
     BENCHMARKS,
     MARKERS,
@@ -28,6 +28,7 @@ from irnet_pipe.recipes import (
     read_record,
     record_path,
 )
+from irnet_pipe.stage_table import STAGES
 from irnet_pipe.workflow import PlannedRun
 
 

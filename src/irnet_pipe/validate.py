@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from irnet_pipe import resources
 from irnet_pipe.artifacts.weights import read_weights
-from irnet_pipe.config import Config, Training, setting_name, settings_of
+from irnet_pipe.config import (
+    Config,
+    SegmenterModel,
+    SegmenterTraining,
+    Training,
+    setting_name,
+    settings_of,
+)
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
 from irnet_pipe.runtime.device import autocast, use_device
 
@@ -53,7 +64,11 @@ class _Validation:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.problems = Problems()
-        self.has_irnet = set(config.export.variants) != {"cam"}
+        self.segmenters: dict[str, SegmenterModel] = {
+            name: getattr(config, name) for name in config.segmenters
+        }
+        learnt_from = {str(model.training.source) for model in self.segmenters.values()}
+        self.has_irnet = bool({*config.export.variants, *learnt_from} - {"cam", "truth"})
 
     def run(self) -> list[str]:
         config = self.config
@@ -86,6 +101,11 @@ class _Validation:
         precisions = {"cam.train": cam.train.precision, "cam.infer": cam.infer.precision}
         if self.has_irnet:
             precisions |= {"irnet.train": irnet.train.precision, "irnet.infer": irnet.infer.precision}
+        for name, model in self.segmenters.items():
+            precisions |= {
+                f"{name}.train": model.training.precision,
+                f"{name}.infer": model.inference.precision,
+            }
         for key, precision in precisions.items():
             try:
                 autocast(device, precision)
@@ -98,6 +118,9 @@ class _Validation:
             self.attempt(lambda: pretrained_state(cam.backbone, cam.weights or "none"))
         elif Path(cam.trained).is_file():
             self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
+        for model in self.segmenters.values():
+            if model.weights not in ("cam", cam.weights):
+                self.attempt(partial(pretrained_state, model.backbone, model.weights or "none"))
         if not self.has_irnet:
             return
         if irnet.trained is None and irnet.weights not in ("cam", cam.weights):
@@ -126,8 +149,12 @@ class _Validation:
             sides = [max(entry.height, entry.width) for entry in index.train]
             longest = min(max(sides, default=0), config.dataset.working_long_side or max(sides, default=0))
             yield from _padding("irnet.train", config.irnet.train.crop, longest * config.irnet.train.scale[1])
+        for name, model in self.segmenters.items():
+            training = model.training
+            what = f"training images with labels, learnt from {training.source}"
+            yield self.steps(f"{name}.train", training, labelled, what)
 
-    def steps(self, key: str, settings: Training, images: int, what: str) -> str:
+    def steps(self, key: str, settings: Training | SegmenterTraining, images: int, what: str) -> str:
         """Describe a training; a batch larger than the training set is a problem."""
         if images < settings.batch:
             self.problems.add(
@@ -142,6 +169,8 @@ class _Validation:
                 f"{key}.batch is {settings.batch}, which runtime.devices_per_training {devices} does not divide; "
                 "change one of them (another batch gives other results)",
             )
+        if isinstance(settings, SegmenterTraining):
+            return f"{key}: {settings.iterations} steps ({images} {what}, batch {settings.batch})"
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
 
@@ -195,6 +224,27 @@ class _Validation:
                 IRNet(irnet.backbone).train(), batch=batch, crop=crop, precision=irnet.train.precision
             )
             yield "irnet.train", heads + resources.relation_bytes(batch=batch, crop=crop, radius=irnet.radius)
+        if "maskrcnn" in self.segmenters:
+            yield "maskrcnn.train", self.maskrcnn_bytes(len(index.classes), shares)
+        if "deeplab" in self.segmenters:
+            yield "deeplab.train", self.deeplab_bytes(len(index.classes), shares)
+
+    def deeplab_bytes(self, n_classes: int, shares: int) -> int:
+        settings, train = self.config.deeplab, self.config.deeplab.train
+        model = DeepLab(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
+        # a single photo, by which memory is measured, has no statistics of its own
+        return resources.training_bytes(
+            model.eval(), batch=train.batch // shares, crop=train.crop, precision=train.precision
+        )
+
+    def maskrcnn_bytes(self, n_classes: int, shares: int) -> int:
+        settings, train = self.config.maskrcnn, self.config.maskrcnn.train
+        batch, side = train.batch // shares, math.isqrt(train.short_side[1] * train.max_side)
+        model = MaskRcnn(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
+        network: Any = model.train().network
+        body = resources.training_bytes(network.backbone, batch=batch, crop=side, precision=train.precision)
+        heads: int = 4 * sum(p.nbytes for part in (network.rpn, network.roi_heads) for p in part.parameters())
+        return body + heads + resources.region_bytes(batch=batch, regions=train.regions)
 
 
 def _summary(index: Index) -> Iterator[str]:

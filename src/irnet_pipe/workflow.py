@@ -54,7 +54,8 @@ class PlannedRun:
     @property
     def truths(self) -> set[str]:
         """Digests of the lists of ground truth."""
-        return {index.truth.digest for _, index in self.settings if index.truth is not None}
+        lists = [truth for _, index in self.settings for truth in (index.truth, index.train_truth)]
+        return {truth.digest for truth in lists if truth is not None}
 
 
 @machine_faults_told()
@@ -93,7 +94,9 @@ def _indexed(settings: Iterable[Config], cache: StatCache | None) -> Iterator[tu
     indexes: dict[Any, Index] = {}
     for setting in settings:
         weights = [(section.weights, section.trained) for section in (setting.cam, setting.irnet)]
-        key = (setting.dataset, *weights)
+        segmenters = [getattr(setting, name) for name in setting.segmenters]
+        learnt = [(model.weights, model.training.source == "truth") for model in segmenters]
+        key = (setting.dataset, *weights, setting.segmenters, *learnt)
         if key not in indexes:
             indexes[key] = build_index(setting, results=Path(setting.runtime.results), cache=cache)
         yield setting, indexes[key]

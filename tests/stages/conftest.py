@@ -4,6 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite("contract", "tiny_pipeline")
 
+from segmenter_run import with_segmenters  # noqa: E402
 from tiny_pipeline import Pipeline  # noqa: E402
 
 
@@ -18,6 +19,13 @@ def dark_pipeline(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pip
     """The tiny run with a classifier whose class maps are zero everywhere."""
     values = make_tiny_values(photo_set, tmp_path_factory.mktemp("dark pipeline"))
     return Pipeline(values, {"train_cam": trained.dark, "train_irnet": trained.irnet})
+
+
+@pytest.fixture(scope="session")
+def segmenter_pipeline(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
+    """The tiny run with segmenters, which learn from its masks."""
+    values = with_segmenters(make_tiny_values(photo_set, tmp_path_factory.mktemp("segmenters")))
+    return Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -22,14 +22,20 @@ from irnet_pipe.artifacts.arrays import pack_maps, pack_runs
 from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.weights import write_weights
+from irnet_pipe.config import parse_config
+from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import working_size
 from irnet_pipe.export.voc import write_tar
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.numerics.run_lengths import encode_rle
+from irnet_pipe.plan import Plan
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.workflow import prepare
 
 CLASSES = ("box", "disc")
 BACKBONE = "resnet18"
@@ -82,6 +88,31 @@ VALUES: dict[str, Any] = {
     "export": {"variants": ["cam", "boundary", "full"]},
     "report": {"images": 1},
 }
+SEGMENTERS: dict[str, Any] = {
+    "segmenters": ["maskrcnn", "deeplab"],
+    "maskrcnn": {
+        "backbone": BACKBONE,
+        "weights": "cam",
+        "train": {
+            "iterations": 2,
+            "batch": 2,
+            "lr": 0.001,
+            "warm_up": 1,
+            "milestones": [1],
+            "regions": 16,
+            "short_side": [48, 64],
+            "max_side": 96,
+            "precision": "fp32",
+        },
+        "infer": {"short_side": 48, "max_side": 64, "detections": 3, "precision": "fp32"},
+    },
+    "deeplab": {
+        "backbone": BACKBONE,
+        "weights": "cam",
+        "train": {"iterations": 2, "batch": 2, "crop": 32, "precision": "fp32"},
+        "infer": {"scales": [1, 0.5], "precision": "fp32", "crf": {"iterations": 2}},
+    },
+}
 
 
 class MadeUpRun(Pipeline):
@@ -102,6 +133,10 @@ class MadeUpRun(Pipeline):
             "runtime": {"results": str(folder / "results"), "device": "cpu"},
         }
         super().__init__(values, {})
+        # stages that are there when asked for; what others then have more to read is not frozen
+        more = prepare(parse_config(merge(values, SEGMENTERS))).plan.artifacts
+        asked_for = [a for a in more if not self.plan.of(a.stage)]
+        self.plan = Plan((*self.plan.artifacts, *asked_for))
 
     def make(self, artifact: Any) -> Path:
         path = self.results / artifact.path
@@ -292,7 +327,7 @@ def _write_shard(arrays: Callable[[ImageEntry], Arrays], **attributes: Any) -> C
 
 
 def _write_masks(job: Job) -> None:
-    rim = {"cam": 0.3, "boundary": 0.15, "full": 0.0}[job.fact("variant")]
+    rim = {"cam": 0.3, "boundary": 0.15}.get(job.fact("variant"), 0.0)
     _write_shard(lambda entry: _masks(entry, rim=rim))(job)
 
 
@@ -345,7 +380,13 @@ def made_up_weights(network: nn.Module) -> dict[str, torch.Tensor]:
 
 def _write_weights(network: Callable[[], nn.Module], kind: str) -> Callable[[Job], None]:
     def write(job: Job) -> None:
-        header = {"kind": kind, "backbone": BACKBONE, "classes": list(CLASSES), "radius": 4}
+        header = {
+            "kind": kind,
+            "backbone": BACKBONE,
+            "classes": list(CLASSES),
+            "radius": 4,
+            "learnt-from": "full",
+        }
         history = {"step": [1, 2], "loss": [0.75, 0.5], "lr_backbone": [0.125, 0.0625]}
         write_weights(job.output, header=header, state_dict=made_up_weights(network()), history=history)
 
@@ -364,6 +405,10 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     "refine_displacement": _write_shard(_instances, stride=4),
     "propagate": _write_shard(_propagation, stride=4),
     "export_masks": _write_masks,
+    "train_maskrcnn": _write_weights(lambda: MaskRcnn(BACKBONE, len(CLASSES)).network, "maskrcnn"),
+    "infer_maskrcnn": _write_masks,
+    "train_deeplab": _write_weights(lambda: DeepLab(BACKBONE, len(CLASSES)).network, "deeplab"),
+    "infer_deeplab": _write_masks,
     "gather_masks": _write_tar,
     "evaluate_masks": _write_scores,
     "report": _write_page,

@@ -30,11 +30,16 @@ OTHER: dict[str, object] = {
     "cam.train.optimizer": "adamw",
     "cam.train.batch_norm": "batch",
     "irnet.train.epochs": 1,
+    "maskrcnn.train.precision": "bf16",
+    "maskrcnn.infer.precision": "bf16",
+    "maskrcnn.infer.min_score": 1.0,
+    "deeplab.train.precision": "bf16",
+    "deeplab.infer.precision": "bf16",
 }
 """Values that tell on the made-up run where those of `FIRST_STAGES` do not."""
 
 OF_THE_PLAN = {
-    *("sweep", "cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
+    *("sweep", "segmenters", "cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
     *(f"dataset.{key}" for key in ("format", "photos", "labels", "classes", "train", "label")),
     *(f"dataset.{key}" for key in ("evaluate", "ground_truth", "negatives", "missing", "max_pixels")),
 }
@@ -52,9 +57,18 @@ def declared(stage: str) -> dict[str, str]:
 
 
 DECLARED = [(stage, leaf) for stage in STAGES for leaf in declared(stage)]
-TRAINERS = {"cam": "train_cam", "irnet": "train_irnet"}
-ALONE = {f"{section}.{key}" for section in TRAINERS for key in ("weights", "backbone")}
-"""Keys that have tests of their own: weights may be a file, whose digest stands in the spec in place of its path."""
+TRAINERS = {
+    "cam": "train_cam",
+    "irnet": "train_irnet",
+    "maskrcnn": "train_maskrcnn",
+    "deeplab": "train_deeplab",
+}
+ALONE = {f"{section}.{key}" for section in TRAINERS for key in ("weights", "backbone")} | {
+    "maskrcnn.train.source",
+    "deeplab.train.source",
+}
+"""Keys that have tests of their own: weights may be a file, whose digest stands in the spec in place of its path; the
+source is that of other parents."""
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ from made_up import MadeUpRun
 
 from irnet_pipe.plan import STAGES
 
-NETWORKS = ("train_cam", "infer_cam", "train_irnet", "infer_irnet")
+NETWORKS = tuple(
+    f"{kind}_{name}" for kind in ("train", "infer") for name in ("cam", "irnet", "maskrcnn", "deeplab")
+)
 """Stages whose rounding is that of sums over thousands of products, in an order that each CPU and torch choose.
 
 Between AVX2 and SSE kernels weights differ by up to 2e-6 of the largest after four steps.

@@ -44,7 +44,7 @@ class Noise(Samples):
 
     def __init__(self, tmp_path, event=id) -> None:
         entries = [ImageEntry(f"{number}", "", 8, 8, (), "") for number in range(14)]
-        super().__init__(entries, tmp_path, crop=8, seed=0)
+        super().__init__(entries, tmp_path, seed=0)
         self.event = event
 
     def __getitem__(self, key):

@@ -60,7 +60,7 @@ def test_no_preset(name):
 
 
 def test_unknown_preset():
-    with pytest.raises(InputError, match=r"preset is 'paper': .*'paper_default' or 'paper_log'"):
+    with pytest.raises(InputError, match=r"preset is 'paper': .*'paper_default', 'paper_log' or 'small'"):
         parse_config({"preset": "paper"})
 
 

@@ -43,7 +43,7 @@ def test_order_depends_on_seed_stage_and_epoch():
 
 
 def test_polynomial_is_that_of_the_paper():
-    factors = [learning_rate_factor("polynomial", t, 4) for t in range(4)]
+    factors = [learning_rate_factor({"schedule": "polynomial"}, t, 4) for t in range(4)]
     assert factors == pytest.approx([1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
 
 
@@ -54,7 +54,7 @@ def test_one_cycle_agrees_with_torch():
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1, steps, cycle_momentum=False)
     for step in range(steps):
         # torch's cycle ends one step earlier
-        assert learning_rate_factor("one_cycle", step, steps) == pytest.approx(
+        assert learning_rate_factor({"schedule": "one_cycle"}, step, steps) == pytest.approx(
             cycle.get_last_lr()[0], abs=5e-3
         )
         optimizer.step()
@@ -65,4 +65,4 @@ def test_one_cycle_agrees_with_torch():
 @pytest.mark.parametrize("name", ["polynomial", "one_cycle"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_factors_lie_in_0_to_1(name, steps):
-    assert all(0 < learning_rate_factor(name, step, steps) <= 1 for step in range(steps))
+    assert all(0 < learning_rate_factor({"schedule": name}, step, steps) <= 1 for step in range(steps))

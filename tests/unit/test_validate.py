@@ -169,3 +169,32 @@ def test_every_setting_of_a_sweep_is_checked(tiny):
         "setting random_walk.beta=10.0",
     ]
     assert len(lines) == len(set(lines)), "what settings have in common is told once"
+
+
+def test_segmenters(values: dict[str, Any]) -> None:
+    asked = {"segmenters": ["maskrcnn"], "maskrcnn": {"backbone": "resnet18", "weights": "cam"}}
+    told = "\n".join(validate(parse_config(merge(values, asked))))
+    assert "maskrcnn.train: 18000 steps (6 training images with labels, learnt from full, batch 4)" in told
+    for changes, message in (
+        (
+            {"maskrcnn": {"train": {"batch": 7}}},
+            "maskrcnn.train.batch is 7, but there are only 6 training images",
+        ),
+        (
+            {"maskrcnn": {"infer": {"precision": "fp16"}}},
+            "maskrcnn.infer.precision: fp16 needs a CUDA device",
+        ),
+        ({"maskrcnn": {"weights": "IMAGENET_V9"}}, "IMAGENET_V9: neither a file nor weights of torchvision"),
+        (
+            {"maskrcnn": {"train": {"short_side": [8000, 8000], "max_side": 8192}}},
+            "maskrcnn.train needs about",
+        ),
+    ):
+        assert message in problems(merge(values, asked), changes)
+
+
+def test_a_segmenter_that_learns_from_full_needs_irnet(values: dict[str, Any]) -> None:
+    changes = {"export": {"variants": ["cam"]}, "irnet": {"train": {"batch": 7}}}
+    assert not any("irnet.train" in line for line in validate(parse_config(merge(values, changes))))
+    asked = {"segmenters": ["maskrcnn"], "maskrcnn": {"backbone": "resnet18", "weights": "cam"}}
+    assert "irnet.train.batch is 7" in problems(merge(values, asked), changes)

@@ -97,8 +97,8 @@ def test_nothing_follows_the_rename(tmp_path, monkeypatch):
 
 
 def test_unknown_kind_is_a_programming_error(tmp_path):
-    with pytest.raises(ValueError, match="kind 'deeplab'"):
-        write(tmp_path / "a.pth", header={"kind": "deeplab"})
+    with pytest.raises(ValueError, match="kind 'unet'"):
+        write(tmp_path / "a.pth", header={"kind": "unet"})
 
 
 def test_another_kind(tmp_path):

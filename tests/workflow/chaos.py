@@ -27,10 +27,11 @@ from tiny_project import ROOT, Project
 
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.synthetic import generate
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import SEGMENTERS, STAGES
 
 PARSE = "(parse)"
-PLACES = (PARSE, *STAGES)
+RUN_STAGES = [stage for stage in STAGES if not stage.endswith(SEGMENTERS)]
+PLACES = (PARSE, *RUN_STAGES)
 TRAINERS = ("train_cam", "train_irnet")
 BATCH = 4
 SCAN_SECONDS = 0.05
@@ -193,7 +194,7 @@ class Run:
 def moments(rng: random.Random) -> Iterator[Moment]:
     """Moments without end: every place and kind once, in random order, then again."""
     while True:
-        kinds = [(place, False) for place in PLACES] + [(stage, True) for stage in STAGES]
+        kinds = [(place, False) for place in PLACES] + [(stage, True) for stage in RUN_STAGES]
         rng.shuffle(kinds)
         for place, in_writer in kinds:
             yield Moment(place, rng.random(), in_writer)

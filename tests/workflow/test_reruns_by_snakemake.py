@@ -9,7 +9,7 @@ import sys
 import pytest
 from tiny_project import Project
 
-from first_stages import FIRST_STAGES, changed, first_changes, plan_of, values_before_and_after
+from first_stages import FIRST_STAGES, NEEDED, changed, first_changes, plan_of, values_before_and_after
 from irnet_pipe.plan import STAGES
 from reruns import StandIns
 
@@ -22,6 +22,10 @@ KEYS = {
     "refine_displacement": "displacement.iterations",
     "propagate": "random_walk.beta",
     "export_masks": "export.instance.bg_threshold",
+    "train_maskrcnn": "maskrcnn.train.lr",
+    "infer_maskrcnn": "maskrcnn.infer.nms",
+    "train_deeplab": "deeplab.train.lr",
+    "infer_deeplab": "deeplab.infer.scales",
     "evaluate_masks": "evaluation.iou",
     "report": "report.images",
     "publish": "run",
@@ -75,7 +79,9 @@ def test_snakemake_runs_what_is_missing(folder):
 
 def changes() -> dict[str, dict[str, object]]:
     """What is changed in each dry run."""
-    of_stages = {stage: {path: FIRST_STAGES[path][0]} for stage, path in (KEYS | LOST).items()}
+    of_stages = {
+        stage: {**NEEDED.get(path, {}), path: FIRST_STAGES[path][0]} for stage, path in (KEYS | LOST).items()
+    }
     return {
         **{stage: change | ({"lost": stage} if stage in LOST else {}) for stage, change in of_stages.items()},
         "a lost shard, then a late key": {"lost": "infer_cam", "random_walk.beta": 4},

@@ -15,7 +15,7 @@ from irnet_pipe.errors import ArtifactError
 
 STATED_RECIPE = re.compile(rb"recipe ([0-9a-f]{16})")
 DESCRIPTION_BYTES = 1000
-"""The description is at the beginning of masks.json."""
+"""The description is at the beginning of masks.json, or of counts.json where there are no instances."""
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -64,6 +64,7 @@ def _of_json(path: Path) -> dict[str, Any]:
 def _of_tar(path: Path) -> dict[str, Any]:
     with open_tar(path) as archive:
         header: dict[str, Any] = {"members": len(archive.getmembers())}
-        masks = archive.extractfile("masks.json")
+        name = "masks.json" if "masks.json" in archive.getnames() else "counts.json"
+        masks = archive.extractfile(name)
         stated = STATED_RECIPE.search(masks.read(DESCRIPTION_BYTES)) if masks else None
     return header | ({"recipe": stated[1].decode()} if stated else {})

@@ -16,7 +16,12 @@ from irnet_pipe.artifacts.tar_files import open_tar
 from irnet_pipe.artifacts.weights import load_dict, read_weights
 from irnet_pipe.errors import ArtifactError
 
-KIND_OF_WEIGHTS = {"train_cam": "cam", "train_irnet": "irnet"}
+KIND_OF_WEIGHTS = {
+    "train_cam": "cam",
+    "train_irnet": "irnet",
+    "train_maskrcnn": "maskrcnn",
+    "train_deeplab": "deeplab",
+}
 HTML_END = b"</html>\n"
 
 

@@ -1,13 +1,16 @@
-"""Masks of an export_masks artifact, as read by the stages after it."""
+"""Masks of an image as artifacts of the kind masks hold them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from irnet_pipe.artifacts.arrays import Source, unpack_runs
+from irnet_pipe.artifacts.arrays import Source, pack_runs, unpack_runs
+from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.numerics.run_lengths import decode_rle
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class InstanceMasks:
         return InstanceMasks([self.runs[i] for i in kept], self.class_id[kept], self.score[kept])
 
 
+def pack_instances(
+    runs: list[NDArray[np.uint32]], classes: list[int], scores: list[float]
+) -> dict[str, NDArray[Any]]:
+    """Arrays of the instances of an image: run lengths, class_id and score of each."""
+    return pack_runs("instance", runs) | {
+        "instance_class": np.asarray(classes, dtype=np.int32),
+        "instance_score": np.asarray(scores, dtype=np.float32),
+    }
+
+
 def read_instances(source: Source, image_id: str) -> InstanceMasks:
     """Instances of an image, in the order in which they were detected."""
     return InstanceMasks(
@@ -42,3 +55,11 @@ def read_instances(source: Source, image_id: str) -> InstanceMasks:
 def read_semantic(source: Source, image_id: str) -> tuple[NDArray[np.int32], list[NDArray[np.uint32]]]:
     """Class ids (k,) and COCO run lengths of the disjoint semantic mask of each."""
     return source.read(image_id, "class_id"), unpack_runs(source, image_id, "semantic")
+
+
+def semantic_map(source: Source, entry: ImageEntry, *, dtype: type = np.int64) -> NDArray[Any]:
+    """Label map (H, W) of an image: 0 background, class_id + 1."""
+    labels: NDArray[Any] = np.zeros((entry.height, entry.width), dtype=dtype)
+    for class_id, runs in zip(*read_semantic(source, entry.image_id), strict=True):
+        labels[decode_rle(runs, size=labels.shape)] = class_id + 1
+    return labels

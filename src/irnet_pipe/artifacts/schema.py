@@ -24,6 +24,8 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "refine_displacement": "instances",
     "propagate": "propagation",
     "export_masks": "masks",
+    "infer_maskrcnn": "masks",
+    "infer_deeplab": "masks",
     "calibrate_displacement": "calibration",
     "evaluate_masks": "scores",
 }
@@ -33,3 +35,10 @@ JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "scores": ("images", "images_with_predicted_classes", "cam", "variants"),
 }
 """Kinds of JSON artifacts and the keys that each has beside the header."""
+
+MASKS_OF_STAGE: Final[dict[str, tuple[str, ...]]] = {
+    "export_masks": ("semantic", "instance"),
+    "infer_maskrcnn": ("instance",),
+    "infer_deeplab": ("semantic",),
+}
+"""Stages that make artifacts of kind masks, and which masks these hold."""

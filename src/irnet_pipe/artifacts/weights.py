@@ -20,7 +20,7 @@ from irnet_pipe.errors import ArtifactError, InputError, NewerArtifactError, is_
 
 FORMAT = "irnet_pipe.weights"
 FORMAT_VERSION = 1
-KINDS = ("cam", "irnet")
+KINDS = ("cam", "irnet", "maskrcnn", "deeplab")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def write_weights(
 
     Args:
         path: of the file; replaced where it exists.
-        header: JSON values, `kind` ('cam' or 'irnet') among them; format and version are added.
+        header: JSON values, `kind` (one of `KINDS`) among them; format and version are added.
         state_dict: parameters and buffers, on any device.
         history: training curves.
 
@@ -84,7 +84,7 @@ def read_weights(path: Path, *, kind: str) -> Weights:
 
     Args:
         path: of the file.
-        kind: 'cam' or 'irnet', the kind expected.
+        kind: the kind expected, one of `KINDS`.
 
     Raises:
         ArtifactError: missing, damaged, no weights file of ours, of another kind or of a newer version.

@@ -2,6 +2,7 @@
 
 from irnet_pipe.config.parse import config_value, load_config, parse_config, parse_runtime
 from irnet_pipe.config.sections import Config, Dataset, Runtime
+from irnet_pipe.config.segmenters import SegmenterModel, SegmenterTraining
 from irnet_pipe.config.sweep import setting_name, settings_of, swept_values
 from irnet_pipe.config.trainings import Training
 
@@ -9,6 +10,8 @@ __all__ = [
     "Config",
     "Dataset",
     "Runtime",
+    "SegmenterModel",
+    "SegmenterTraining",
     "Training",
     "config_value",
     "load_config",

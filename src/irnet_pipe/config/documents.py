@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from irnet_pipe.config.sections import Config
-from irnet_pipe.plan import readers
+from irnet_pipe.stage_table import readers
 
 HEADER = """\
 # Every key with its default: take the # off a line to change it.

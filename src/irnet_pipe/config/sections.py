@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from irnet_pipe.config.crf import Crf
 from irnet_pipe.config.presets import PresetName
 from irnet_pipe.config.section import (
     Backbone,
@@ -23,6 +24,7 @@ from irnet_pipe.config.section import (
     none_word,
     runtime,
 )
+from irnet_pipe.config.segmenters import DeepLab, MaskRcnn, Segmenter, SegmenterModel
 from irnet_pipe.config.trainings import CamTrain, IrnetTrain
 
 
@@ -135,22 +137,6 @@ class Cam(Section):
                     "cam.train.batch_norm: batch, or give pretrained weights"
                 )
         return self
-
-
-class Crf(Section):
-    """The fully connected CRF (Krähenbühl and Koltun 2011)."""
-
-    iterations: int = Field(10, ge=1, le=100, description="Mean-field steps.")
-    gt_prob: float = Field(0.7, gt=0, lt=1, description="Probability given to a pixel's own label.")
-    gaussian_sxy: float = Field(3, gt=0, le=1000, description="Width of the Gaussian kernel (pixels).")
-    gaussian_compat: float = Field(3, ge=0, le=1000, description="Weight of the Gaussian kernel.")
-    bilateral_sxy: float = Field(
-        50, gt=0, le=1000, description="Width of the bilateral kernel in space (pixels)."
-    )
-    bilateral_srgb: float = Field(
-        5, gt=0, le=255, description="Width of the bilateral kernel in colour (of 255)."
-    )
-    bilateral_compat: float = Field(10, ge=0, le=1000, description="Weight of the bilateral kernel.")
 
 
 class Relations(Section):
@@ -332,7 +318,8 @@ class Config(Section):
     )
     preset: Annotated[PresetName | None, BeforeValidator(none_word)] = Field(
         None,
-        description="Schedules of the paper, for keys that the config does not set: paper_default, paper_log.",
+        description="For keys that the config does not set: the schedules of the paper, paper_default or paper_log; or "
+        "small, segmenters at 160 px for a short training.",
         json_schema_extra={"runtime": True},
     )
     sweep: Sweep = Field(
@@ -350,6 +337,13 @@ class Config(Section):
     displacement: Displacement = Field(default_factory=Displacement, description="Displacement.")
     random_walk: RandomWalk = Field(default_factory=RandomWalk, description="Random walk.")
     export: Export = Field(default_factory=Export, description="Export.")
+    segmenters: tuple[Segmenter, ...] = Field(
+        (),
+        description="Networks that are trained on the masks and scored beside them: maskrcnn "
+        "(instances), deeplab (classes).",
+    )
+    maskrcnn: MaskRcnn = Field(default_factory=MaskRcnn, description="Mask R-CNN.")
+    deeplab: DeepLab = Field(default_factory=DeepLab, description="DeepLabV3.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     report: Report = Field(default_factory=Report, description="Report.")
     runtime: Runtime = Field(default_factory=Runtime, description="Runtime.")
@@ -361,4 +355,17 @@ class Config(Section):
                 f"irnet.weights: cam takes the classifier's features, so irnet.backbone ({self.irnet.backbone}) must "
                 f"be cam.backbone ({self.cam.backbone})"
             )
+        for name in self.segmenters:
+            model: SegmenterModel = getattr(self, name)
+            if model.weights == "cam" and model.backbone != self.cam.backbone:
+                raise ValueError(
+                    f"{name}.weights: cam takes the classifier's features, so {name}.backbone ({model.backbone}) must "
+                    f"be cam.backbone ({self.cam.backbone})"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_segmenters(self) -> Config:
+        if len(set(self.segmenters)) != len(self.segmenters):
+            raise ValueError(f"segmenters {list(self.segmenters)} holds one twice; name each once")
         return self

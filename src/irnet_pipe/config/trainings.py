@@ -59,7 +59,7 @@ class CamTrain(Training):
 
     @model_validator(mode="after")
     def _ranges(self) -> CamTrain:
-        _check_range("long_side", self.long_side, 16, 8192)
+        check_range("long_side", self.long_side, 16, 8192)
         return self
 
 
@@ -74,10 +74,11 @@ class IrnetTrain(Training):
 
     @model_validator(mode="after")
     def _ranges(self) -> IrnetTrain:
-        _check_range("scale", self.scale, 0.05, 8)
+        check_range("scale", self.scale, 0.05, 8)
         return self
 
 
-def _check_range(key: str, bounds: tuple[float, float], low: float, high: float) -> None:
+def check_range(key: str, bounds: tuple[float, float], low: float, high: float) -> None:
+    """Raise ValueError unless bounds are [low, high] within low and high."""
     if not low <= bounds[0] <= bounds[1] <= high:
         raise ValueError(f"{key} {list(bounds)} must be [low, high] with {low} ≤ low ≤ high ≤ {high}")

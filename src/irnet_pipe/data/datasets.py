@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from irnet_pipe.artifacts.io import ShardSet
@@ -28,7 +27,8 @@ from irnet_pipe.numerics.relations import downsample_labels
 from irnet_pipe.runtime.interrupt import shield_children
 from irnet_pipe.runtime.seeding import generator
 
-Sample = tuple[Tensor, Tensor]
+Sample = tuple[Any, Any]
+"""Photo and target: tensors, or what has a `to` as they have."""
 
 DEATH = "DataLoader worker"
 """How torch's messages about the death of a process begin."""
@@ -43,24 +43,16 @@ class Samples(Dataset[Sample]):
     Args:
         entries: the images.
         root: folder that photo paths are relative to.
-        crop: side of the square crop (pixels).
         seed: of the training.
         working_long_side: bound of the photo's long side, pixels; None: as it is.
     """
 
     def __init__(
-        self,
-        entries: Sequence[ImageEntry],
-        root: Path,
-        *,
-        crop: int,
-        seed: int,
-        working_long_side: int | None = None,
+        self, entries: Sequence[ImageEntry], root: Path, *, seed: int, working_long_side: int | None = None
     ) -> None:
         self.entries = entries
         self.root = root
         self.working_long_side = working_long_side
-        self.crop = crop
         self.seed = seed
 
     def __len__(self) -> int:
@@ -69,6 +61,11 @@ class Samples(Dataset[Sample]):
     def photo(self, entry: ImageEntry) -> NDArray[np.uint8]:
         """(H, W, 3) as displayed, before anything is drawn."""
         return load_photo(self.root / entry.path, long_side=self.working_long_side)
+
+    def collate(self, samples: list[Sample]) -> Sample:
+        """Join the samples of a batch."""
+        joined: Sample = default_collate(samples)
+        return joined
 
 
 class ClassifierSamples(Samples):
@@ -93,7 +90,8 @@ class ClassifierSamples(Samples):
         long_side: tuple[int, int],
         seed: int,
     ) -> None:
-        super().__init__(entries, root, crop=crop, seed=seed)
+        super().__init__(entries, root, seed=seed)
+        self.crop = crop
         self.n_classes = n_classes
         self.long_side = long_side
 
@@ -136,7 +134,8 @@ class RelationSamples(Samples):
         scale: tuple[float, float],
         seed: int,
     ) -> None:
-        super().__init__(entries, root, crop=crop, seed=seed, working_long_side=working_long_side)
+        super().__init__(entries, root, seed=seed, working_long_side=working_long_side)
+        self.crop = crop
         self.relations = relations
         self.scale = scale
 
@@ -169,12 +168,13 @@ class _Guarded(Dataset[Sample | InputError]):
         except InputError as error:
             return error
 
-
-def _collate(samples: list[Sample | InputError]) -> Any:
-    problems = [
-        problem for sample in samples if isinstance(sample, InputError) for problem in sample.problems
-    ]
-    return InputError(problems) if problems else default_collate(samples)
+    def collate(self, samples: list[Sample | InputError]) -> Sample | InputError:
+        problems = [
+            problem for sample in samples if isinstance(sample, InputError) for problem in sample.problems
+        ]
+        if problems:
+            return InputError(problems)
+        return self.samples.collate([sample for sample in samples if not isinstance(sample, InputError)])
 
 
 @contextmanager
@@ -218,11 +218,12 @@ def load_batches(
         InputError: what the samples raise, all problems of a batch at once.
     """
     cuda = device.type == "cuda"
+    guarded = _Guarded(samples)
     loader = DataLoader(
-        _Guarded(samples),
+        guarded,
         batch_sampler=keys,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=guarded.collate,
         pin_memory=cuda,
         # a fork of a process with threads may deadlock
         multiprocessing_context="spawn" if workers else None,

@@ -9,6 +9,7 @@ Paths are relative to dataset.root, so that neither root nor times enter the dig
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,50 @@ Sizes = Mapping[str, tuple[int, int]]
 """image_id → (height, width) of the displayed photo."""
 
 
+@dataclass(frozen=True)
+class TruthUse:
+    """What ground truth is for, as messages put it.
+
+    Attributes:
+        problem: kind of the problem of an image without.
+        needed: why an image needs it.
+        leave_out: how to do without that of one image.
+        without: how to do without any.
+    """
+
+    problem: str
+    needed: str
+    leave_out: str
+    without: str
+
+
+EVALUATED = TruthUse(
+    "evaluated images without ground truth",
+    "is evaluated",
+    "take the image out of dataset.evaluate",
+    "dataset.evaluate: none",
+)
+
+
+def learnt_from(key: str) -> TruthUse:
+    """The use by a training whose key says `truth`."""
+    return TruthUse(
+        "training images without ground truth",
+        f"is to be learnt from ({key}: truth)",
+        f"set {key} to a variant such as full",
+        f"{key}: full",
+    )
+
+
 def list_voc_truth(
-    sizes: Sizes, folder: Path, *, root: Path, cache: StatCache, max_pixels: int, problems: Problems
+    sizes: Sizes,
+    folder: Path,
+    *,
+    root: Path,
+    cache: StatCache,
+    max_pixels: int,
+    problems: Problems,
+    use: TruthUse = EVALUATED,
 ) -> dict[str, Any]:
     """List the label maps of images.
 
@@ -37,13 +80,14 @@ def list_voc_truth(
         cache: of files examined before.
         max_pixels: greatest number of pixels of a label map.
         problems: takes label maps that are missing, damaged or of another size than their photo.
+        use: for messages.
     """
     absent = [name for name in VOC_FOLDERS.values() if not (folder / name).is_dir()]
     if absent:
         problems.add(
             "folders of ground truth",
             f"{folder}: has no {' and no '.join(absent)}; set dataset.ground_truth to a COCO json or to the "
-            "folder that holds both, or dataset.evaluate: none",
+            f"folder that holds both, or {use.without}",
         )
         return {}
     images: dict[str, dict[str, Any]] = {image_id: {"digests": []} for image_id in sorted(sizes)}
@@ -57,7 +101,7 @@ def list_voc_truth(
             if file in stats:
                 files[image_id] = (f"{place}/{file}", stats[file])
             else:
-                _add_missing(problems, image_id, f"{place / file}: no such file")
+                _add_missing(problems, image_id, f"{place / file}: no such file", use)
         facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
         for image_id, fact in facts.items():
             _check_size(problems, files[image_id][0], (fact.height, fact.width), sizes[image_id])
@@ -74,6 +118,7 @@ def list_coco_truth(
     digest: Callable[[Path], str],
     cache: StatCache,
     problems: Problems,
+    use: TruthUse = EVALUATED,
 ) -> dict[str, Any]:
     """List the images of a COCO json.
 
@@ -85,6 +130,7 @@ def list_coco_truth(
         digest: digest of a file.
         cache: of files read before.
         problems: takes images that are missing in the json or of another size than their photo.
+        use: for messages.
     """
     try:
         content = read_coco(file, cache=cache)
@@ -96,16 +142,14 @@ def list_coco_truth(
         if image_id in names:
             _check_size(problems, f"{file}: {names[image_id]}", content.sizes[names[image_id]], size)
         else:
-            _add_missing(problems, image_id, f"{file}: has no image of this file_name")
+            _add_missing(problems, image_id, f"{file}: has no image of this file_name", use)
     images = {image_id: names[image_id] for image_id in sorted(sizes) if image_id in names}
     return {"kind": "coco", "file": relative_path(file, root), "digest": digest(file), "images": images}
 
 
-def _add_missing(problems: Problems, image_id: str, what: str) -> None:
+def _add_missing(problems: Problems, image_id: str, what: str, use: TruthUse) -> None:
     problems.add(
-        "evaluated images without ground truth",
-        f"{what}, but image {image_id!r} is evaluated; add the ground truth, or take the image out of "
-        "dataset.evaluate",
+        use.problem, f"{what}, but image {image_id!r} {use.needed}; add the ground truth, or {use.leave_out}"
     )
 
 

@@ -17,8 +17,9 @@ def score_rows(scores: dict[str, Any]) -> Iterator[tuple[str, str, str, float | 
     """
     yield from _figure("raw CAM", "mIoU", scores["cam"]["semantic"])
     for variant, result in scores["variants"].items():
-        yield from _figure(variant, "mIoU", result["semantic"])
-        for name, figure in result["instance"].items():
+        if "semantic" in result:
+            yield from _figure(variant, "mIoU", result["semantic"])
+        for name, figure in result.get("instance", {}).items():
             yield from _figure(variant, name, figure)
 
 
@@ -58,11 +59,22 @@ def summary_text(scores: dict[str, Any]) -> str:
     """The means as aligned text."""
     columns, rows = mean_table(scores)
     head, *numbers = columns
-    lines = [f"{head:<10}" + "".join(f"{name:>8}" for name in numbers)]
+    width = max(10, *(len(str(row[0])) + 2 for row in rows))
+    lines = [f"{head:<{width}}" + "".join(f"{name:>8}" for name in numbers)]
     for variant, *values in rows:
         cells = "".join(f"{'–':>8}" if value is None else f"{value:8.1f}" for value in values)
-        lines.append(f"{variant:<10}{cells}")
+        lines.append(f"{variant:<{width}}{cells}")
     lines.append(f"percent, {scores['images']} images with ground truth")
     if predicted := scores["images_with_predicted_classes"]:
         lines.append(f"the classes of {predicted} of them were predicted by the classifier")
+    lines += upper_bounds(scores)
     return "\n".join(lines) + "\n"
+
+
+def upper_bounds(scores: dict[str, Any]) -> list[str]:
+    """A line for each row that is an upper bound: its network learnt from ground truth."""
+    return [
+        f"{name} learnt from ground truth: an upper bound, not a result of image-level labels"
+        for name, result in scores["variants"].items()
+        if result.get("learnt_from") == "truth"
+    ]

@@ -33,3 +33,13 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+
+
+def with_global_statistics(module: nn.Module) -> nn.Module:
+    """The module, each BatchNorm of which has become one whose statistics are those of all ranks."""
+    for name, child in module.named_children():
+        if type(child) is nn.BatchNorm2d:
+            setattr(module, name, GlobalBatchNorm2d(child.num_features, child.eps, child.momentum))
+        else:
+            with_global_statistics(child)
+    return module

@@ -8,7 +8,9 @@ import torch
 
 from irnet_pipe.artifacts.weights import load_weights, read_weights
 from irnet_pipe.models.cam_net import CamNet
+from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.models.mask_rcnn import MaskRcnn
 
 CONVOLUTION_FORMAT = torch.channels_last
 """Convolutions whose channels lie side by side need no copies between layouts."""
@@ -27,4 +29,20 @@ def load_irnet(path: Path) -> IRNet:
     weights = read_weights(path, kind="irnet")
     model = IRNet(weights.header["backbone"])
     load_weights(model, weights.state_dict, source=path)
+    return model.to(memory_format=CONVOLUTION_FORMAT).eval()
+
+
+def load_mask_rcnn(path: Path) -> MaskRcnn:
+    """Mask R-CNN of a weights file, in evaluation mode."""
+    weights = read_weights(path, kind="maskrcnn")
+    model = MaskRcnn(weights.header["backbone"], len(weights.header["classes"]))
+    load_weights(model.network, weights.state_dict, source=path)
+    return model.to(memory_format=CONVOLUTION_FORMAT).eval()
+
+
+def load_deeplab(path: Path) -> DeepLab:
+    """DeepLabV3 of a weights file, in evaluation mode."""
+    weights = read_weights(path, kind="deeplab")
+    model = DeepLab(weights.header["backbone"], len(weights.header["classes"]))
+    load_weights(model.network, weights.state_dict, source=path)
     return model.to(memory_format=CONVOLUTION_FORMAT).eval()

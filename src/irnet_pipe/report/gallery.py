@@ -11,7 +11,7 @@ import torch
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import read_json
-from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
@@ -28,6 +28,8 @@ KINDS = {
     "refine_displacement": "instances",
 }
 SHOWN_LONG_SIDE = 640
+SURE = 0.5
+"""Score from which detections are shown."""
 
 
 def gallery(job: Job) -> Gallery:
@@ -38,23 +40,29 @@ def gallery(job: Job) -> Gallery:
             stage: stack.enter_context(ShardSet(job.parents(stage), kind=kind))
             for stage, kind in KINDS.items()
         }
-        masks = {
-            variant: stack.enter_context(ShardSet(job.variant_parents("export_masks", variant), kind="masks"))
-            for variant in job.fact("variants")
-        }
+        masks, predicted = (
+            {name: stack.enter_context(ShardSet(job.masks(name)[1], kind="masks")) for name in names}
+            for names in (job.fact("variants"), job.record.spec.get("learnt_from", ()))
+        )
         truth = None
         if "truth" in job.record.spec:
             truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
-        drawer = _Drawer(job, sources, masks, truth)
+        drawer = _Drawer(job, sources, masks, predicted, truth)
         entries = [entry for entry in job.images if entry.image_id in shown]
         return Gallery([drawer.row(entry) for entry in job.progress(entries, total=len(entries))])
 
 
 class _Drawer:
     def __init__(
-        self, job: Job, sources: dict[str, ShardSet], masks: dict[str, ShardSet], truth: GroundTruth | None
+        self,
+        job: Job,
+        sources: dict[str, ShardSet],
+        masks: dict[str, ShardSet],
+        predicted: dict[str, ShardSet],
+        truth: GroundTruth | None,
     ) -> None:
         self.job, self.sources, self.masks, self.truth = job, sources, masks, truth
+        self.predicted = predicted
         self.names = job.fact("classes")
         calibration = job.parents("calibrate_displacement")
         mean = read_json(calibration[0], kind="calibration")["mean_displacement"] if calibration else [0, 0]
@@ -65,7 +73,8 @@ class _Drawer:
         size = self.sources["infer_cam"].size(entry.image_id)
         self.photo = load_photo(self.job.photo(entry), long_side=max(size.working))
         pictures = [Picture("photo", figures.draw_photo(self.photo))]
-        for draw in (self._cam, self._relations, self._irnet, self._instance_map, self._masks, self._truth):
+        of_maps = (self._cam, self._relations, self._irnet, self._instance_map)
+        for draw in (*of_maps, self._masks, self._predictions, self._truth):
             pictures += list(draw(entry))
         class_id, _ = read_class_maps(self.sources["infer_cam"], entry.image_id)
         labels = ", ".join(self.names[i] for i in class_id) or "no class"
@@ -110,10 +119,21 @@ class _Drawer:
         for variant, source in self.masks.items():
             found = read_instances(source, entry.image_id).without_fragments()
             yield self._instances(f"instances, {variant}", found.runs, size)
-        label = np.zeros(size, dtype=np.int64)
-        for class_id, runs in zip(*read_semantic(source, entry.image_id), strict=True):
-            label[decode_rle(runs, size=size)] = class_id + 1
+        label = semantic_map(source, entry)
         yield Picture(f"semantic mask, {variant}", figures.draw_labels(label), flat=True)
+
+    def _predictions(self, entry: ImageEntry) -> Iterator[Picture]:
+        """What segmenters see; of detections only those that are surer than not."""
+        size = (entry.height, entry.width)
+        for name, source in self.predicted.items():
+            if "instance_score" not in source.names(entry.image_id):
+                yield Picture(
+                    f"semantic mask, {name}", figures.draw_labels(semantic_map(source, entry)), flat=True
+                )
+                continue
+            found = read_instances(source, entry.image_id)
+            sure = [found.runs[i] for i in np.flatnonzero(found.score >= SURE)]
+            yield self._instances(f"instances, {name}, score ≥ {SURE}", sure, size)
 
     def _truth(self, entry: ImageEntry) -> Iterator[Picture]:
         if self.truth is not None and entry.image_id in self.truth:

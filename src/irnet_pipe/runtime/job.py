@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from irnet_pipe.artifacts.schema import MASKS_OF_STAGE
 from irnet_pipe.data.image_list import ImageEntry, read_list
 from irnet_pipe.data.truth_list import TRUTH_NAME
 from irnet_pipe.recipes import INDEX, WORK, Parent, Record, read_record, record_path
@@ -72,14 +73,16 @@ class Job:
         (path,) = self.parents(stage)
         return path
 
-    def variant_parents(self, stage: str, variant: str) -> list[Path]:
-        """Artifacts of one variant that the job reads."""
-        return [
-            self._input(parent)
+    def masks(self, variant: str) -> tuple[tuple[str, ...], list[Path]]:
+        """Which masks a variant or a segmenter has, semantic or instance, and its artifacts that the job reads."""
+        made = [
+            parent
             for parent in self.record.parents
-            if parent.stage == stage
+            if parent.stage in MASKS_OF_STAGE
             if read_record(record_path(self.results, parent.recipe)).spec["variant"] == variant
         ]
+        held = MASKS_OF_STAGE[made[0].stage] if made else ()
+        return held, [self._input(parent) for parent in made]
 
     def _input(self, parent: Parent) -> Path:
         return (self.inputs or self.results) / parent.path

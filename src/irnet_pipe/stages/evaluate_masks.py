@@ -1,7 +1,7 @@
-"""evaluate_masks: raw CAMs, semantic and instance masks of every variant against ground truth, as JSON.
+"""evaluate_masks: raw CAMs, and the masks of every variant and segmenter against ground truth, as JSON.
 
-The only stage, besides the report, that opens ground truth. Void pixels are left out of mIoU and count as background
-in masks.
+Besides the report, and trainings that are told to learn from it, the only stage that opens ground truth. Void pixels
+are left out of mIoU and count as background in masks.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import write_json
-from irnet_pipe.artifacts.masks import read_instances, read_semantic
+from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.evaluation.instance import AveragePrecision, InstanceEvaluator
@@ -25,7 +24,6 @@ from irnet_pipe.evaluation.mask_set import make_mask_set, overlaps
 from irnet_pipe.evaluation.semantic import MeanIou, SemanticEvaluator
 from irnet_pipe.numerics.cam import highres_cam
 from irnet_pipe.numerics.masks import label_pixels
-from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.runtime.job import Job
 
 
@@ -66,26 +64,29 @@ def _score_cams(job: Job, images: Sequence[ImageEntry], truth: GroundTruth) -> d
 
 def _score_variant(
     job: Job, images: Sequence[ImageEntry], truth: GroundTruth, variant: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Any]:
     names = job.fact("classes")
     semantic = SemanticEvaluator(1 + len(names), void=truth.void_label)
     instance = InstanceEvaluator(len(names), thresholds=job.setting("evaluation")["iou"])
-    with ShardSet(job.variant_parents("export_masks", variant), kind="masks") as masks:
+    held, shards = job.masks(variant)
+    with ShardSet(shards, kind="masks") as masks:
         for entry in job.progress(images, total=len(images)):
             size = (entry.height, entry.width)
-            semantic.add(_semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
-            instances = read_instances(masks, entry.image_id)
-            found = make_mask_set(instances.runs, instances.class_id, size=size, score=instances.score)
-            true = truth.masks(entry.image_id, size=size).without_crowds()
-            instance.add_overlaps(overlaps(found, true), found=found, truth=true)
-    return {"semantic": _semantic(job, semantic.result()), "instance": _instance(job, instance.result())}
-
-
-def _semantic_map(masks: ShardSet, entry: ImageEntry) -> NDArray[np.int64]:
-    labels = np.zeros((entry.height, entry.width), dtype=np.int64)
-    for class_id, runs in zip(*read_semantic(masks, entry.image_id), strict=True):
-        labels[decode_rle(runs, size=labels.shape)] = class_id + 1
-    return labels
+            if "semantic" in held:
+                semantic.add(semantic_map(masks, entry), truth.label_map(entry.image_id, size=size))
+            if "instance" in held:
+                instances = read_instances(masks, entry.image_id)
+                found = make_mask_set(instances.runs, instances.class_id, size=size, score=instances.score)
+                true = truth.masks(entry.image_id, size=size).without_crowds()
+                instance.add_overlaps(overlaps(found, true), found=found, truth=true)
+    figures: dict[str, Any] = {}
+    if "semantic" in held:
+        figures["semantic"] = _semantic(job, semantic.result())
+    if "instance" in held:
+        figures["instance"] = _instance(job, instance.result())
+    if variant in job.record.spec.get("learnt_from", {}):
+        figures["learnt_from"] = job.fact("learnt_from")[variant]
+    return figures
 
 
 def _semantic(job: Job, result: MeanIou) -> dict[str, Any]:

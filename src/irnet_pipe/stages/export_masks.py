@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +18,7 @@ from torch import Tensor
 from irnet_pipe.artifacts.arrays import pack_runs, unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
+from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.numerics.cam import highres_cam
 from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, label_pixels
 from irnet_pipe.numerics.run_lengths import encode_rle
@@ -37,7 +37,7 @@ def run(job: Job) -> None:
         for entry in job.progress(job.images):
             size = scores.size(entry.image_id)
             class_id = scores.read(entry.image_id, "class_id")
-            arrays = {"class_id": class_id} | pack_runs("semantic", []) | _pack_instances([], [], [])
+            arrays = {"class_id": class_id} | pack_runs("semantic", []) | pack_instances([], [], [])
             if len(class_id):
                 arrays |= _semantic(job, scores, entry.image_id, size)
                 arrays |= _instances(job, scores, entry.image_id, size)
@@ -71,17 +71,8 @@ def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize)
     min_area = settings["min_fragment"] * size.height * size.width
     class_id = scores.read(image_id, "instance_class" if name == "instance_score" else "class_id")
     fragments = list(detect_in_label_map(labels, best, min_area=min_area))
-    return _pack_instances(
+    return pack_instances(
         [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],
         [class_id[f.index] for f in fragments],
         [f.score for f in fragments],
     )
-
-
-def _pack_instances(
-    runs: list[NDArray[np.uint32]], classes: list[int], scores: list[float]
-) -> dict[str, NDArray[Any]]:
-    return pack_runs("instance", runs) | {
-        "instance_class": np.asarray(classes, dtype=np.int32),
-        "instance_score": np.asarray(scores, dtype=np.float32),
-    }

@@ -10,7 +10,7 @@ import yaml
 from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.weights import read_weights
-from irnet_pipe.evaluation.tables import mean_table, score_rows
+from irnet_pipe.evaluation.tables import mean_table, score_rows, upper_bounds
 from irnet_pipe.recipes import ancestors
 from irnet_pipe.report.charts import Chart, Series
 from irnet_pipe.report.costs import COSTS_PAGE
@@ -18,7 +18,12 @@ from irnet_pipe.report.gallery import gallery
 from irnet_pipe.report.html import Page, Section, Table, Text, render
 from irnet_pipe.runtime.job import Job
 
-TRAINERS = {"train_cam": ("Classifier", "cam"), "train_irnet": ("IRNet", "irnet")}
+TRAINERS = {
+    "train_cam": ("Classifier", "cam"),
+    "train_irnet": ("IRNet", "irnet"),
+    "train_maskrcnn": ("Mask R-CNN", "maskrcnn"),
+    "train_deeplab": ("DeepLab", "deeplab"),
+}
 
 
 def run(job: Job) -> None:
@@ -73,6 +78,7 @@ def _score_sections(scores: dict[str, Any] | None) -> Iterator[Section]:
         return
     columns, rows = mean_table(scores)
     note = f"Percent, over {scores['images']} images with ground truth; mean over the classes."
+    note = " ".join([note, *(f"{line}." for line in upper_bounds(scores))])
     yield Section("Scores", [Table(columns, rows, note=note)])
     per_class: dict[str, dict[str, float | None]] = {}
     figures: list[str] = []

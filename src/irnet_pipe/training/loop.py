@@ -1,8 +1,9 @@
-"""The training loop of both networks, readable from top to bottom.
+"""The training loop of all networks, readable from top to bottom.
 
 Equal recipe, equal bytes: samples are seeded one by one, torch's threads are part of the recipe, and a
-training that was interrupted at any step goes on as if it had not been. Several ranks share each batch: their
-weights are those of one process up to rounding, and any number of ranks may go on from the same checkpoint.
+training that was interrupted at any step goes on as if it had not been. Several ranks share each batch, and any
+number of them may go on from the same checkpoint: weights of the classifier and of IRNet are those of one process up to
+rounding; segmenters differ by more (docs/segmenters.md).
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ class Task:
     """What is trained.
 
     Attributes:
-        section: of the config, for messages: cam.train or irnet.train.
+        section: of the config, for messages: cam.train, irnet.train, ….
         model: trained in place.
         groups: its trainable parameters by the name of their group.
         learning_rates: peak of each group.
         samples: pairs (photo, target) by (epoch, index).
         losses: (output of the model, targets) → scalars in float32 by name, of which each rank gives one whose
-            mean over ranks is that of the global batch; `total` is minimised.
+            mean over ranks is that of the global batch; `total` is minimised. None: the model, given photos and
+            targets, gives them itself.
         settings: values of the section.
     """
 
@@ -63,7 +65,7 @@ class Task:
     groups: Mapping[str, list[nn.Parameter]]
     learning_rates: Mapping[str, float]
     samples: Samples
-    losses: Callable[[Any, Tensor], Mapping[str, Tensor]]
+    losses: Callable[[Any, Tensor], Mapping[str, Tensor]] | None
     settings: Mapping[str, Any]
 
 
@@ -100,14 +102,12 @@ def train(task: Task, job: Job) -> dict[str, list[float]]:
         with closing(load_batches(task.samples, keys, workers=job.workers, device=device)) as loaded:
             batches = _Awaited(loaded)
             for step, (photo, target) in enumerate(batches, first):
-                factor = learning_rate_factor(settings["schedule"], step, schedule.steps)
+                factor = learning_rate_factor(settings, step, schedule.steps)
                 set_learning_rate(state.optimizer, factor)
-                with precision:
-                    output = state.network(photo)
-                losses = task.losses(output, target)
+                losses = _losses(task, state.network, photo, target, precision)
                 state.note(losses)
                 if not math.isfinite(state.history["loss"][-1]):
-                    raise _not_finite(task, state, schedule, step)
+                    raise _not_finite(task, state, schedule, step, job)
                 state.descend(losses["total"])
 
                 done = step + 1
@@ -137,7 +137,16 @@ def _schedule(task: Task, ranks: Ranks) -> Schedule:
             f"{task.section}.batch is {batch}, but only {samples} images can be trained on; lower it to "
             f"{samples} or less, or add images"
         )
-    return Schedule(samples, batch, task.settings["epochs"])
+    return Schedule.of(task.settings, samples=samples)
+
+
+def _losses(
+    task: Task, network: nn.Module, photo: Any, target: Any, precision: torch.autocast
+) -> Mapping[str, Tensor]:
+    with precision:
+        output = network(photo, target) if task.losses is None else network(photo)
+    losses: Mapping[str, Tensor] = output if task.losses is None else task.losses(output, target)
+    return losses
 
 
 def _stopped(stop: StopRequest, device: torch.device) -> str | None:
@@ -242,21 +251,26 @@ class _Display:
 
 def _too_large(task: Task, ranks: Ranks, device: torch.device) -> str:
     section, settings = task.section, task.settings
-    batch, crop, precision = settings["batch"] // ranks.size, settings["crop"], settings["precision"]
-    remedy = f"lower {section}.batch or {section}.crop"
+    batch, precision = settings["batch"] // ranks.size, settings["precision"]
+    if "crop" in settings:
+        size, key = f"crops of {settings['crop']}×{settings['crop']} pixels", "crop"
+    else:
+        size, key = f"photos of up to {settings['max_side']} pixels a side", "max_side"
+    remedy = f"lower {section}.batch or {section}.{key}"
     if precision == "fp32":
         remedy += f", or set {section}.precision: bf16"
     return (
-        f"{section}: {device} does not have the memory for a step on {batch} crops of {crop}×{crop} pixels in "
-        f"{precision}; {remedy}"
+        f"{section}: {device} does not have the memory for a step on {batch} {size} in {precision}; {remedy}"
     )
 
 
-def _not_finite(task: Task, state: _State, schedule: Schedule, step: int) -> InputError:
+def _not_finite(task: Task, state: _State, schedule: Schedule, step: int, job: Job) -> InputError:
     values = ", ".join(f"{name} {values[-1]:.3g}" for name, values in state.history.items())
+    keys = next(schedule.batches(step, seed=job.setting("seed"), stage=job.record.stage))
+    images = ", ".join(repr(task.samples.entries[index].image_id) for _, index in keys)
     return InputError(
         f"{task.section}: the loss is not finite in epoch {schedule.epoch(step) + 1}, step {step + 1} of "
-        f"{schedule.steps}: {values}; lower "
+        f"{schedule.steps}: {values}, on the batch {images}; lower "
         f"{', '.join(f'{task.section}.{key}' for key in task.settings if key.startswith('lr'))}, or set "
         f"{task.section}.precision: fp32"
     )
@@ -275,7 +289,7 @@ def curves(history: Mapping[str, list[float]], schedule: Schedule) -> dict[str, 
     """
     points = min(CURVE_POINTS, schedule.steps)
     parts = [schedule.steps * (point + 1) // points for point in range(points)]
-    epochs = [schedule.steps_per_epoch * (epoch + 1) for epoch in range(schedule.epochs)]
+    epochs = schedule.ends
     made = {"step": [float(end) for end in parts], "epoch": [float(n + 1) for n in range(schedule.epochs)]}
     for name, values in history.items():
         made[name] = _means(values, parts)

@@ -1,0 +1,70 @@
+"""What each stage declares: version, config paths that it reads, file type. Light: read at the parse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage declares: its version, the config paths that it reads, its file type.
+
+    Bump `version` whenever the stage writes other bytes for the same spec.
+    """
+
+    version: int
+    reads: tuple[str, ...]
+    ext: str = "h5"
+
+
+STAGES: dict[str, Stage] = {
+    "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
+    "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
+    "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
+    "train_irnet": Stage(
+        1,
+        (
+            "seed",
+            "irnet.backbone",
+            "irnet.weights",
+            "irnet.radius",
+            "irnet.train",
+            "dataset.working_long_side",
+        ),
+        "pth",
+    ),
+    "infer_irnet": Stage(2, ("irnet.infer", "dataset.working_long_side")),
+    "calibrate_displacement": Stage(2, (), "json"),
+    "refine_displacement": Stage(1, ("displacement",)),
+    "propagate": Stage(1, ("random_walk",)),
+    "export_masks": Stage(1, ("export.instance", "export.semantic")),
+    "train_maskrcnn": Stage(1, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
+    "infer_maskrcnn": Stage(1, ("maskrcnn.infer",)),
+    "train_deeplab": Stage(
+        1,
+        ("seed", "deeplab.backbone", "deeplab.weights", "deeplab.train", "dataset.working_long_side"),
+        "pth",
+    ),
+    "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
+    "gather_masks": Stage(1, (), "tar"),
+    "evaluate_masks": Stage(2, ("evaluation",), "json"),
+    "report": Stage(2, (), "html"),
+    "publish": Stage(2, (), "json"),
+}
+"""Stages in the order of the pipeline."""
+
+SEGMENTERS = ("maskrcnn", "deeplab")
+"""Networks whose stages, train_<name> and infer_<name>, a run has when `segmenters` asks for them."""
+
+
+def readers(key: str) -> list[str]:
+    """Stages that read a config key themselves; none for keys that act through the plan or the index."""
+    return [
+        name
+        for name, stage in STAGES.items()
+        if any(key == read or key.startswith(f"{read}.") for read in stage.reads)
+    ]
+
+
+TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
+"""Trainers, and the key of a weights file that takes their place."""

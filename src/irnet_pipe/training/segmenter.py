@@ -1,0 +1,98 @@
+"""The training of a segmenter: initial weights of its backbone, the loop, the weights file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
+from irnet_pipe.data.datasets import Samples
+from irnet_pipe.models.backbone import pretrained_state
+from irnet_pipe.models.segmenter import Segmenter
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.seeding import derive_seed
+from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.loop import Task, train
+
+PREFIX = "backbone."
+"""Of the backbone's keys in a classifier's state dict."""
+
+
+def train_segmenter(
+    job: Job,
+    build: Callable[..., Segmenter],
+    *,
+    samples: Samples,
+    learning_rates: Mapping[str, float],
+    losses: Callable[[Any, Tensor], Mapping[str, Tensor]] | None = None,
+    **options: Any,
+) -> None:
+    """Train and write the weights, whose names are those of torchvision's model.
+
+    Args:
+        job: of a stage train_<kind>.
+        build: (backbone, n_classes, freeze, batch_norm, …) → the model.
+        samples: of the training.
+        learning_rates: of backbone and head.
+        losses: see `Task`.
+        options: of `build`, beyond those of all segmenters.
+
+    Raises:
+        InputError: initial weights of another backbone, or what the loop raises.
+    """
+    kind, settings = _section(job)
+    model = _initial_model(job, build, **options)
+    task = Task(
+        section=f"{kind}.train",
+        model=model,
+        groups=model.parameter_groups(),
+        learning_rates=learning_rates,
+        samples=samples,
+        losses=losses,
+        settings=settings,
+    )
+    history = train(task, job)
+    if not job.ranks.leads:
+        return
+    header = {
+        "kind": kind,
+        "backbone": job.setting(f"{kind}.backbone"),
+        "classes": job.fact("classes"),
+        "learnt-from": settings["source"],
+        "recipe": job.record.recipe,
+        "spec": job.record.spec,
+    }
+    write_weights(job.output, header=header, state_dict=model.network.state_dict(), history=history)
+    Checkpoints(job.work, recipe=job.record.recipe).clear()
+
+
+def _section(job: Job) -> tuple[str, dict[str, Any]]:
+    """Kind of the network, and the values of its section `train`."""
+    kind = job.record.stage.removeprefix("train_")
+    return kind, job.setting(f"{kind}.train")
+
+
+def _initial_model(job: Job, build: Callable[..., Segmenter], **options: Any) -> Segmenter:
+    kind, settings = _section(job)
+    torch.manual_seed(derive_seed(job.setting("seed"), job.record.stage, "initial weights"))
+    frozen = {key: settings[key] for key in ("freeze", "batch_norm")}
+    model = build(job.setting(f"{kind}.backbone"), len(job.fact("classes")), **frozen, **options)
+    _load_initial_weights(job, model, kind=kind)
+    return model
+
+
+def _load_initial_weights(job: Job, model: Segmenter, *, kind: str) -> None:
+    """Those that `<kind>.weights` names, or of the run's classifier."""
+    weights = job.record.files.get(f"{kind}.weights") or job.setting(f"{kind}.weights") or "none"
+    if weights == "cam":
+        source = job.parent("train_cam")
+        state = read_weights(source, kind="cam").state_dict
+        of_backbone = {key.removeprefix(PREFIX): state[key] for key in state if key.startswith(PREFIX)}
+        load_weights(model.body, of_backbone, source=source)
+        return
+    pretrained = pretrained_state(job.setting(f"{kind}.backbone"), weights)
+    if pretrained is not None:
+        model.load_backbone(pretrained)
