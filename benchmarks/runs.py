@@ -38,6 +38,7 @@ class SmallRun:
         size: side of generated photos, in pixels.
         backbone: of both networks.
         shards: parts of the data set.
+        canvas: of IRNet, in pixels; that of the defaults if None.
         relations: whether relations are mined, as they are where IRNet is trained.
         dataset: further keys of the section.
     """
@@ -50,6 +51,7 @@ class SmallRun:
         size: int,
         backbone: str,
         shards: int = 1,
+        canvas: int | None = None,
         relations: bool = False,
         dataset: Mapping[str, Any] | None = None,
     ) -> None:
@@ -70,7 +72,7 @@ class SmallRun:
             "irnet": {
                 "backbone": backbone,
                 "trained": None if relations else str(self.folder / "irnet.pth"),
-                "infer": {"canvas": setting.choose(64, CANVAS, CANVAS)},
+                "infer": {"canvas": canvas or setting.choose(64, CANVAS, CANVAS)},
             },
             "runtime": {
                 "results": str(self.folder / "results"),

@@ -46,7 +46,7 @@ STAGES: dict[str, Stage] = {
         "pth",
     ),
     "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
-    "gather_masks": Stage(1, (), "tar"),
+    "gather_masks": Stage(2, (), "tar"),
     "evaluate_masks": Stage(2, ("evaluation",), "json"),
     "report": Stage(2, (), "html"),
     "publish": Stage(2, (), "json"),

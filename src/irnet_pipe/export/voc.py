@@ -39,7 +39,8 @@ def encode_png(labels: npt.NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(labels)
     image.putpalette(_PALETTE)
     stream = io.BytesIO()
-    image.save(stream, format="PNG", compress_level=9)
+    # level 9 takes four times as long and saves a sixth of the bytes
+    image.save(stream, format="PNG", compress_level=7)
     return stream.getvalue()
 
 
