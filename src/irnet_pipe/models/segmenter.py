@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
 
@@ -55,10 +55,6 @@ class Segmenter(nn.Module):
         for index, module in self._stages():
             module.train(mode and self.gathers_statistics and index >= self.frozen_stages)
         return self
-
-    def load_backbone(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a ResNet of torchvision."""
-        self.body.load_state_dict(dict(state))
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by the group that has a learning rate of its own."""

@@ -11,11 +11,11 @@ from torch import Tensor
 from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
 from irnet_pipe.data.datasets import ClassifierSamples
 from irnet_pipe.errors import InputError
-from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
 from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.initial_weights import load_initial_weights
 from irnet_pipe.training.loop import Task, train
 
 
@@ -52,10 +52,7 @@ def _train(job: Job) -> None:
         freeze=settings["freeze"],
         batch_norm=settings["batch_norm"],
     )
-    weights = job.record.files.get("cam.weights") or job.setting("cam.weights") or "none"
-    pretrained = pretrained_state(model.backbone.name, weights)
-    if pretrained is not None:
-        model.backbone.load_state_dict(pretrained)
+    load_initial_weights(job, model.backbone, section="cam")
     samples = ClassifierSamples(
         job.images,
         job.root,

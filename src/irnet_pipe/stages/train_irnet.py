@@ -10,16 +10,13 @@ from torch import Tensor
 
 from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
 from irnet_pipe.data.datasets import RelationSamples
-from irnet_pipe.models.backbone import Backbone, pretrained_state
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
 from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.initial_weights import load_initial_weights
 from irnet_pipe.training.loop import Task, train
 from irnet_pipe.training.losses import relation_losses
-
-PREFIX = "backbone."
-"""Of the backbone's keys in a classifier's state dict."""
 
 
 def run(job: Job) -> None:
@@ -43,7 +40,7 @@ def _train(job: Job) -> None:
     settings, seed, radius = job.setting("irnet.train"), job.setting("seed"), job.setting("irnet.radius")
     torch.manual_seed(derive_seed(seed, job.record.stage, "initial weights"))
     model = IRNet(job.setting("irnet.backbone"))
-    _load_features(job, model.backbone)
+    load_initial_weights(job, model.backbone, section="irnet")
     samples = RelationSamples(
         [entry for entry in job.images if entry.labels],
         job.root,
@@ -74,17 +71,6 @@ def _train(job: Job) -> None:
     }
     write_weights(job.output, header=header, state_dict=model.state_dict(), history=history)
     Checkpoints(job.work, recipe=job.record.recipe).clear()
-
-
-def _load_features(job: Job, backbone: Backbone) -> None:
-    weights = job.record.files.get("irnet.weights") or job.setting("irnet.weights")
-    if weights == "cam":
-        source = job.parent("train_cam")
-        state = read_weights(source, kind="cam").state_dict
-        of_backbone = {key.removeprefix(PREFIX): state[key] for key in state if key.startswith(PREFIX)}
-        load_weights(backbone, of_backbone, source=source)
-    elif (pretrained := pretrained_state(backbone.name, weights)) is not None:
-        backbone.load_state_dict(pretrained)
 
 
 def _losses(output: tuple[Tensor, Tensor], label: Tensor, *, radius: int) -> dict[str, Tensor]:

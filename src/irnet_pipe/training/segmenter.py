@@ -8,17 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irnet_pipe.artifacts.weights import load_weights, read_weights, write_weights
+from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.data.datasets import Samples
-from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.segmenter import Segmenter
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.seeding import derive_seed
 from irnet_pipe.training.checkpoint import Checkpoints
+from irnet_pipe.training.initial_weights import load_initial_weights
 from irnet_pipe.training.loop import Task, train
-
-PREFIX = "backbone."
-"""Of the backbone's keys in a classifier's state dict."""
 
 
 def train_segmenter(
@@ -80,19 +77,5 @@ def _initial_model(job: Job, build: Callable[..., Segmenter], **options: Any) ->
     torch.manual_seed(derive_seed(job.setting("seed"), job.record.stage, "initial weights"))
     frozen = {key: settings[key] for key in ("freeze", "batch_norm")}
     model = build(job.setting(f"{kind}.backbone"), len(job.fact("classes")), **frozen, **options)
-    _load_initial_weights(job, model, kind=kind)
+    load_initial_weights(job, model.body, section=kind)
     return model
-
-
-def _load_initial_weights(job: Job, model: Segmenter, *, kind: str) -> None:
-    """Those that `<kind>.weights` names, or of the run's classifier."""
-    weights = job.record.files.get(f"{kind}.weights") or job.setting(f"{kind}.weights") or "none"
-    if weights == "cam":
-        source = job.parent("train_cam")
-        state = read_weights(source, kind="cam").state_dict
-        of_backbone = {key.removeprefix(PREFIX): state[key] for key in state if key.startswith(PREFIX)}
-        load_weights(model.body, of_backbone, source=source)
-        return
-    pretrained = pretrained_state(job.setting(f"{kind}.backbone"), weights)
-    if pretrained is not None:
-        model.load_backbone(pretrained)
