@@ -29,7 +29,8 @@ STAGE_VERBS = {
     "train_deeplab": "train DeepLabV3 on the masks of a variant, or on ground truth",
     "infer_deeplab": "semantic masks by the trained DeepLabV3",
     "gather_masks": "COCO json and VOC PNGs of all masks",
-    "evaluate_masks": "scores against ground truth",
+    "evaluate_cam": "scores of raw class activation maps against ground truth",
+    "evaluate_masks": "scores of masks against ground truth",
     "report": "one HTML page of figures and pictures",
 }
 TRAINERS = ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab")

@@ -231,15 +231,13 @@ class _Planner:
         }
         # the last one is published under plain names
         gathered = [self.gathered(variant, parents) for variant, parents in (predicted | masks).items()]
-        results = [*gathered, *self.evaluation(masks, predicted), *self.report(masks, predicted)]
+        results = [*gathered, *self.evaluation(masks | predicted), *self.report(masks, predicted)]
         folder = f"{self.config.run}/{self.setting}" if self.setting else self.config.run
         self.add("publish", "all", [*results, *trainings.values()], run=folder)
         return Plan(tuple(self.artifacts.values()))
 
     def gathered(self, variant: str, parents: Iterable[Artifact]) -> Artifact:
-        facts: dict[str, Any] = {"variant": variant, "classes": self.index.classes}
-        if variant in self.learnt_from:
-            facts["learnt_from"] = self.learnt_from[variant]
+        facts = self.described(variant) | {"classes": self.index.classes}
         return self.add("gather_masks", "all", parents, images=self.labelled, **facts)
 
     def classifier(self) -> dict[str, Artifact]:
@@ -320,17 +318,23 @@ class _Planner:
         facts = {"variant": training.record.spec["variant"], "classes": self.index.classes}
         return [self.sharded(f"infer_{name}", unit, [training], **facts) for unit in self.labelled]
 
-    def evaluation(self, masks: Masks, predicted: Masks) -> list[Artifact]:
+    def evaluation(self, masks: Masks) -> list[Artifact]:
+        """Scores of the raw CAMs and of each set of masks, where there is ground truth."""
         truth = self.index.truth
         if truth is None:
             return []
-        parents = [self.cams[unit.name] for unit in self.labelled]
-        parents += [artifact for artifacts in (masks | predicted).values() for artifact in artifacts]
         facts: dict[str, Any] = {"truth": truth.digest, "classes": self.index.classes}
-        facts["variants"] = [*masks, *predicted]
-        if predicted:
-            facts["learnt_from"] = self.learnt_from
-        return [self.add("evaluate_masks", "all", parents, images=self.labelled, **facts)]
+        cams = [self.cams[unit.name] for unit in self.labelled]
+        scores = [self.add("evaluate_cam", "all", cams, images=self.labelled, **facts)]
+        for variant, parents in masks.items():
+            of = facts | self.described(variant)
+            scores.append(self.add("evaluate_masks", "all", parents, images=self.labelled, **of))
+        return scores
+
+    def described(self, variant: str) -> dict[str, Any]:
+        """Name of masks, and what the network that made them learnt from."""
+        learnt = {"learnt_from": self.learnt_from[variant]} if variant in self.learnt_from else {}
+        return {"variant": variant} | learnt
 
     def report(self, masks: Masks, predicted: Masks) -> list[Artifact]:
         chosen = report_images(self.index, self.config.report.images)

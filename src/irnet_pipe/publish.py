@@ -6,12 +6,13 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.tar_files import open_tar
 from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError, machine_faults_told
-from irnet_pipe.evaluation.tables import scores_csv, summary_text
+from irnet_pipe.evaluation.tables import join_scores, scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
@@ -53,6 +54,9 @@ def publish(recipe: Path, output: Path) -> None:
         _unpack(results / other.path, output / VARIANTS / _variant(results, other))
     for parent in record.parents:
         _copy(results / parent.path, parent.stage, output)
+    scored = [results / parent.path for parent in record.parents if parent.stage.startswith("evaluate_")]
+    if scored:
+        _write_scores(scored, output)
     costs = [Cost(above, read_attempts(results, above)) for above in ancestors(record, results)]
     replace_text(output / COSTS_TABLE, costs_csv(costs))
     replace_text(output / COSTS_PAGE, costs_page(costs, run=output.name))
@@ -79,13 +83,15 @@ def _unpack(archive: Path, folder: Path) -> None:
             unpack_member(tar, member, folder)
 
 
+def _write_scores(paths: Sequence[Path], output: Path) -> None:
+    scores = join_scores([read_json(path, kind="scores") for path in paths])
+    replace_text(output / "scores.json", json.dumps(scores, indent=1, ensure_ascii=False) + "\n")
+    replace_text(output / "scores.csv", scores_csv(scores))
+    replace_text(output / "summary.txt", summary_text(scores))
+
+
 def _copy(path: Path, stage: str, output: Path) -> None:
-    if stage == "evaluate_masks":
-        scores = read_json(path, kind="scores")
-        replace_text(output / "scores.json", path.read_text(encoding="utf-8"))
-        replace_text(output / "scores.csv", scores_csv(scores))
-        replace_text(output / "summary.txt", summary_text(scores))
-    elif stage.removeprefix("train_") in SEGMENTERS:
+    if stage.removeprefix("train_") in SEGMENTERS:
         # torch is imported where there are weights alone
         from irnet_pipe.export.torchvision_weights import export_weights
 
@@ -98,7 +104,7 @@ def _copy(path: Path, stage: str, output: Path) -> None:
 
 
 def _provenance(record: Record) -> str:
-    parents = {f"{parent.stage} {parent.unit}": parent.path for parent in record.parents}
+    parents = [parent.path for parent in record.parents]
     return json.dumps({"recipe": record.recipe, "label": record.label, "from": parents}, indent=1) + "\n"
 
 

@@ -47,9 +47,10 @@ STAGES: dict[str, Stage] = {
     ),
     "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
     "gather_masks": Stage(2, (), "tar"),
-    "evaluate_masks": Stage(2, ("evaluation",), "json"),
-    "report": Stage(2, (), "html"),
-    "publish": Stage(2, (), "json"),
+    "evaluate_cam": Stage(1, ("evaluation.cam_bg_threshold",), "json"),
+    "evaluate_masks": Stage(3, ("evaluation.iou",), "json"),
+    "report": Stage(3, (), "html"),
+    "publish": Stage(3, (), "json"),
 }
 """Stages in the order of the pipeline."""
 

@@ -269,7 +269,7 @@ def test_readers_do_not_lock(path):
 @pytest.fixture
 def scores(tmp_path, record) -> Path:
     path = tmp_path / "evaluate_masks" / "x.json"
-    content = {"images": 3, "images_with_predicted_classes": 0, "cam": {}, "variants": {}, "name": "ä"}
+    content = {"images": 3, "images_with_predicted_classes": 0, "variant": "cam", "figures": {}, "name": "ä"}
     write_json(path, dataclasses.replace(record, stage="evaluate_masks"), content)
     return path
 
@@ -291,13 +291,13 @@ def test_json_refuses_nan_and_leaves_no_file(tmp_path, record):
     ("before", "after", "pattern"),
     [
         ('"scores"', '"calibration"', "holds kind 'calibration', expected 'scores'"),
-        ('"kind-version": 2', '"kind-version": 3', "kind-version 3 is newer than 2.*update irnet_pipe"),
+        ('"kind-version": 3', '"kind-version": 4', "kind-version 4 is newer than 3.*update irnet_pipe"),
         ('"format-version": 1', '"format-version": 2', "format-version 2 is newer than 1"),
         ("irnet_pipe.artifact", "other", "no artifact, expected format"),
         ('"images": 3,', '"images"', "damaged"),
-        ('"kind-version": 2', '"kind-versioo": 2', "damaged .kind-version is None"),
-        ('"kind-version": 2', '"kind-version": "2"', "damaged .kind-version is '2'"),
-        ('"variants"', '"variantt"', "damaged .its digest"),
+        ('"kind-version": 3', '"kind-versioo": 3', "damaged .kind-version is None"),
+        ('"kind-version": 3', '"kind-version": "3"', "damaged .kind-version is '3'"),
+        ('"figures"', '"figuree"', "damaged .its digest"),
         ('"images": 3', '"images": 4', "damaged .its digest"),
     ],
 )
@@ -315,9 +315,9 @@ def test_json_of_before_digests(scores):
         read_json(scores, kind="scores")
     scores.write_text(json.dumps(content | {"kind-version": 1}), encoding="utf-8")
     assert read_json(scores, kind="scores")["images"] == 3
-    del content["variants"]
+    del content["figures"]
     scores.write_text(json.dumps(content | {"kind-version": 1}), encoding="utf-8")
-    with pytest.raises(ArtifactError, match="has no 'variants'"):
+    with pytest.raises(ArtifactError, match="has no 'figures'"):
         read_json(scores, kind="scores")
 
 

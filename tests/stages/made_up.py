@@ -340,8 +340,8 @@ def _write_scores(job: Job) -> None:
     scores = {
         "images": 6,
         "images_with_predicted_classes": 1,
-        "cam": {"semantic": semantic},
-        "variants": dict.fromkeys(job.fact("variants"), result),
+        "variant": job.record.spec.get("variant", "raw CAM"),
+        "figures": {"semantic": semantic} if job.record.stage == "evaluate_cam" else result,
     }
     write_json(job.output, job.record, scores)
 
@@ -410,6 +410,7 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     "train_deeplab": _write_weights(lambda: DeepLab(BACKBONE, len(CLASSES)).network, "deeplab"),
     "infer_deeplab": _write_masks,
     "gather_masks": _write_tar,
+    "evaluate_cam": _write_scores,
     "evaluate_masks": _write_scores,
     "report": _write_page,
 }

@@ -16,18 +16,16 @@ from irnet_pipe.recipes import read_record, record_path
 
 class TestEvaluateMasks(StageContract):
     stage = "evaluate_masks"
-    parents = ("infer_cam", "export_masks")
+    variant = "full"
+    parents = ("export_masks",)
 
-    def test_scores_of_every_variant_and_class(self, job):
+    def test_scores_of_every_class(self, job):
         self.run(job)
         scores = read_json(job.output, kind="scores")
-        assert scores["images"] == len(job.images)
-        assert list(scores["variants"]) == ["cam", "boundary", "full"]
-        figures = [scores["cam"]["semantic"]]
-        for result in scores["variants"].values():
-            assert list(result["instance"]) == ["AP25", "AP50", "AP70", "AP75"]
-            figures += [result["semantic"], *result["instance"].values()]
-        for figure in figures:
+        assert (scores["images"], scores["variant"]) == (len(job.images), "full")
+        result = scores["figures"]
+        assert list(result["instance"]) == ["AP25", "AP50", "AP70", "AP75"]
+        for figure in (result["semantic"], *result["instance"].values()):
             values = [figure["mean"], *figure["classes"].values()]
             assert all(0 <= value <= 1 for value in values)
             assert figure["mean"] == pytest.approx(np.mean(values[1:]))
@@ -38,9 +36,9 @@ class TestEvaluateMasks(StageContract):
             if parent.stage == "export_masks":
                 self.write_truth(job, truth, parent.recipe)
         self.run(job)
-        for result in read_json(job.output, kind="scores")["variants"].values():
-            assert result["semantic"]["mean"] == 1
-            assert {figure["mean"] for figure in result["instance"].values()} == {1}
+        result = read_json(job.output, kind="scores")["figures"]
+        assert result["semantic"]["mean"] == 1
+        assert {figure["mean"] for figure in result["instance"].values()} == {1}
 
     def write_truth(self, job, truth, recipe: str) -> None:
         """Put the ground truth in the place of the masks of a shard."""
@@ -61,6 +59,6 @@ class TestEvaluateMasks(StageContract):
     def test_class_without_ground_truth_is_null_not_nan(self, job):
         job.record.spec["classes"] = ["box", "disc", "unicorn"]
         self.run(job)
-        semantic = read_json(job.output, kind="scores")["variants"]["full"]["instance"]["AP50"]
-        assert semantic["classes"]["unicorn"] is None
-        assert semantic["mean"] is not None
+        figure = read_json(job.output, kind="scores")["figures"]["instance"]["AP50"]
+        assert figure["classes"]["unicorn"] is None
+        assert figure["mean"] is not None

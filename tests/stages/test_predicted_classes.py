@@ -33,7 +33,6 @@ def test_from_prediction_to_masks(
     unlabelled = {f"images/{image_id}.png" for image_id in every if image_id not in training}
     found = {a["category_id"] for a in masks["annotations"] if names[a["image_id"]] in unlabelled}
     assert {c["name"] for c in masks["categories"] if c["id"] in found} == classes
-    (scores,) = pipeline.plan.of("evaluate_masks")
-    assert (
-        read_json(pipeline.results / scores.path, kind="scores")["images_with_predicted_classes"] == predicted
-    )
+    for scores in (*pipeline.plan.of("evaluate_cam"), *pipeline.plan.of("evaluate_masks")):
+        content = read_json(pipeline.results / scores.path, kind="scores")
+        assert content["images_with_predicted_classes"] == predicted

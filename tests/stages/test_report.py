@@ -15,6 +15,7 @@ class TestReport(StageContract):
         "calibrate_displacement",
         "refine_displacement",
         "export_masks",
+        "evaluate_cam",
         "evaluate_masks",
     )
 

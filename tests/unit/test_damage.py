@@ -58,8 +58,8 @@ def write_scores(results: Path) -> Path:
         {
             "images": 3,
             "images_with_predicted_classes": 0,
-            "cam": {},
-            "variants": {},
+            "variant": "cam",
+            "figures": {},
             "names": ["box", "disc"],
         },
     )

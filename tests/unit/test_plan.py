@@ -139,7 +139,14 @@ def test_variants_share_every_stage_above_them():
     index = make_index(TRAIN, TRAIN)
     one = make_plan(config(export__variants=["full"]), index)
     three = make_plan(config(export__variants=["cam", "boundary", "full"]), index)
-    shared = set(STAGES) - {"export_masks", "gather_masks", "evaluate_masks", "report", "publish"}
+    shared = set(STAGES) - {
+        "export_masks",
+        "gather_masks",
+        "evaluate_cam",
+        "evaluate_masks",
+        "report",
+        "publish",
+    }
     assert recipes(one, *shared) == recipes(three, *shared)
     assert recipes(one, "export_masks", "gather_masks") < recipes(three, "export_masks", "gather_masks")
     assert len(three.of("export_masks")) == 3 * len(one.of("export_masks"))
@@ -206,7 +213,7 @@ def test_labels_of_images_that_are_only_labelled_reach_no_training():
 
 def test_evaluation_is_left_out_without_ground_truth():
     plain = make_plan(config(), make_index(TRAIN, TRAIN))
-    assert not plain.of("evaluate_masks")
+    assert not plain.of("evaluate_cam") and not plain.of("evaluate_masks")
     truth = Truth("e" * 16, frozenset({"t1"}))
     assert len(make_plan(config(), make_index(TRAIN, TRAIN, truth=truth)).of("evaluate_masks")) == 1
 

@@ -21,7 +21,7 @@ from irnet_pipe.recipes import Parent, Record, record_path, write_record
 from irnet_pipe.runtime.attempts import attempt
 
 FIGURE = {"mean": 0.5, "classes": {"cat": 0.5}}
-SCORES = {"images": 1, "images_with_predicted_classes": 0, "cam": {"semantic": FIGURE}, "variants": {}}
+SCORES = {"images": 1, "images_with_predicted_classes": 0}
 
 
 class Results:
@@ -48,9 +48,11 @@ class Results:
         write_tar(stream, [(name, f"{name} of {variant}".encode()) for name in names])
         return self.write(record, stream.getvalue())
 
-    def scores(self) -> Parent:
-        record = self.record("evaluate_masks", "scores")
-        write_json(self.folder / record.path, record, SCORES)
+    def scores(self, variant: str, stage: str = "evaluate_masks") -> Parent:
+        record = self.record(stage, f"s {variant}")
+        write_json(
+            self.folder / record.path, record, SCORES | {"variant": variant, "figures": {"semantic": FIGURE}}
+        )
         return Parent(record.stage, "all", record.recipe, record.path)
 
     def report(self) -> Parent:
@@ -87,22 +89,26 @@ def test_last_variant_is_the_one_of_plain_names(results):
 
 
 def test_scores_in_three_forms(results):
-    publish(results.publication("one", results.masks("full"), results.scores()), results.output)
+    scores = [results.scores("raw CAM", "evaluate_cam"), results.scores("cam"), results.scores("full")]
+    publish(results.publication("one", results.masks("full"), *scores), results.output)
     assert {"scores.json", "scores.csv", "summary.txt"} <= results.tree()
-    assert json.loads((results.output / "scores.json").read_text())["images"] == 1
+    content = json.loads((results.output / "scores.json").read_text())
+    assert content["images"] == 1
+    assert list(content["variants"]) == ["raw CAM", "cam", "full"]
+    assert [found["recipe"] for found in content["variants"].values()] == [part.recipe for part in scores]
 
 
 def test_marker_names_what_it_is_made_of(results):
-    parent = results.masks("full")
-    recipe = results.publication("one", parent)
+    parents = [results.masks("cam"), results.masks("full")]
+    recipe = results.publication("one", *parents)
     publish(recipe, results.output)
     marker = json.loads((results.output / f"recipe-{recipe.stem}.json").read_text())
-    assert marker["from"] == {"gather_masks all": parent.path}
+    assert marker["from"] == [parent.path for parent in parents]
 
 
 def test_nothing_of_an_earlier_publication_stays(results):
     publish(
-        results.publication("one", results.masks("cam"), results.masks("full"), results.scores()),
+        results.publication("one", results.masks("cam"), results.masks("full"), results.scores("full")),
         results.output,
     )
     recipe = results.publication("two", results.masks("boundary"))

@@ -26,7 +26,8 @@ ONE_SHARD = Counter(
     propagate=1,
     export_masks=VARIANTS,
     gather_masks=VARIANTS,
-    evaluate_masks=1,
+    evaluate_cam=1,
+    evaluate_masks=VARIANTS,
     report=1,
     publish=1,
 )
@@ -167,7 +168,7 @@ def test_a_value_changed_and_changed_back(run):
         propagate=2 * SHARDS,
         export_masks=2 * SHARDS * variants,
         gather_masks=variants,
-        evaluate_masks=1,
+        evaluate_masks=variants,
         report=1,
         publish=1,
     )
@@ -227,7 +228,9 @@ def test_an_image_to_be_labelled_is_removed(run):
 
 def test_the_last_image_of_a_shard_is_removed(run):
     remove_photo(run, "label only", "box;disc")
-    assert stages(run.missing()) == Counter(gather_masks=VARIANTS, evaluate_masks=1, report=1, publish=1)
+    assert stages(run.missing()) == Counter(
+        gather_masks=VARIANTS, evaluate_cam=1, evaluate_masks=VARIANTS, report=1, publish=1
+    )
 
 
 def test_an_image_to_be_labelled_is_replaced(run):

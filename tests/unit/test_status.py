@@ -98,7 +98,7 @@ def test_before_the_first_run(values):
     assert not found.done
     assert {stage.state for stage in found.stages} == {"missing"}
     assert all(reasons(found, stage.stage) == {Reason("new")} for stage in found.stages)
-    absent = ("evaluate_masks", *ASKED_FOR)
+    absent = ("evaluate_cam", "evaluate_masks", *ASKED_FOR)
     assert [stage.stage for stage in found.stages] == [stage for stage in STAGES if stage not in absent]
     assert (of(found, "infer_cam").present, of(found, "infer_cam").total) == (0, 4)
 
@@ -155,7 +155,7 @@ def test_appended_training_image_trains_anew(values, photos):
     finish(values)
     add_photo(photos, "new one", train=True)
     found = status(values)
-    assert to_do(found) == from_stage("train_cam") - {"evaluate_masks"}
+    assert to_do(found) == from_stage("train_cam") - {"evaluate_cam", "evaluate_masks"}
     (reason,) = reasons(found, "train_cam")
     assert [difference.key for difference in reason.differences] == ["list"]
     assert reason.images == ListChange(new=1, gone=0, changed=0)

@@ -15,8 +15,8 @@ def figure(mean, **classes):
 SCORES = {
     "images": 7,
     "images_with_predicted_classes": 0,
-    "cam": {"semantic": figure(0.4, background=0.8, cat=0.0)},
     "variants": {
+        "raw CAM": {"recipe": "0123", "semantic": figure(0.4, background=0.8, cat=0.0)},
         "cam": {
             "semantic": figure(0.5, background=0.9, cat=0.1),
             "instance": {"AP50": figure(0.25, cat=0.25)},
@@ -47,9 +47,9 @@ def test_csv_reads_back_with_empty_cells_for_what_is_unknown():
 
 
 def test_class_names_with_commas_are_quoted():
-    scores = {"images": 1, "cam": {"semantic": figure(0.1, **{'a, "b"': 0.1})}, "variants": {}}
+    scores = {"images": 1, "variants": {"cam": {"semantic": figure(0.1, **{'a, "b"': 0.1})}}}
     rows = list(csv.reader(io.StringIO(scores_csv(scores))))
-    assert rows[2] == ["raw CAM", "mIoU", 'a, "b"', "10.0"]
+    assert rows[2] == ["cam", "mIoU", 'a, "b"', "10.0"]
 
 
 def test_table_of_means():
@@ -68,5 +68,5 @@ def test_summary_is_aligned():
 
 @pytest.mark.parametrize("value", [0.123456789, 1 / 3])
 def test_percent_has_three_decimals(value):
-    scores = {"images": 1, "cam": {"semantic": figure(value)}, "variants": {}}
+    scores = {"images": 1, "variants": {"raw CAM": {"semantic": figure(value)}}}
     assert next(score_rows(scores))[3] == round(100 * value, 3)

@@ -22,7 +22,8 @@ WHOLE = Counter(
     propagate=4,
     export_masks=12,
     gather_masks=3,
-    evaluate_masks=1,
+    evaluate_cam=1,
+    evaluate_masks=3,
     report=1,
     publish=1,
 )

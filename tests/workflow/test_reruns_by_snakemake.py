@@ -26,6 +26,7 @@ KEYS = {
     "infer_maskrcnn": "maskrcnn.infer.nms",
     "train_deeplab": "deeplab.train.lr",
     "infer_deeplab": "deeplab.infer.scales",
+    "evaluate_cam": "evaluation.cam_bg_threshold",
     "evaluate_masks": "evaluation.iou",
     "report": "report.images",
     "publish": "run",

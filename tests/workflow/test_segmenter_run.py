@@ -48,17 +48,23 @@ def test_from_photos_to_published_segmenters(project):
         train_deeplab=1,
         infer_deeplab=2,
         gather_masks=3,
-        evaluate_masks=1,
+        evaluate_cam=1,
+        evaluate_masks=3,
         report=1,
         publish=1,
     )
     output = project.folder / "outputs" / "tiny"
     scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
-    assert scores["images"] == 2 and list(scores["variants"]) == ["cam", "maskrcnn_full", "deeplab_full"]
+    assert scores["images"] == 2 and list(scores["variants"]) == [
+        "raw CAM",
+        "cam",
+        "maskrcnn_full",
+        "deeplab_full",
+    ]
     assert {path.name for path in output.glob("*.pth")} == {"maskrcnn.pth", "deeplab.pth"}
     assert (output / "variants" / "maskrcnn_full" / "masks.json").is_file()
     assert (output / "variants" / "deeplab_full" / "SegmentationClass" / "beta.png").is_file()
     assert project.run() == Counter()
     del project.values["segmenters"]
-    assert project.run() == Counter(evaluate_masks=1, report=1, publish=1)
+    assert project.run() == Counter(report=1, publish=1)
     assert not list(output.glob("*.pth"))

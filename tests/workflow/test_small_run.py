@@ -32,7 +32,8 @@ WHOLE = Counter(
     propagate=UNITS,
     export_masks=UNITS * VARIANTS,
     gather_masks=VARIANTS,
-    evaluate_masks=1,
+    evaluate_cam=1,
+    evaluate_masks=VARIANTS,
     report=1,
     publish=1,
 )
@@ -151,7 +152,7 @@ def test_changed_walk_and_back(project):
         propagate=UNITS,
         export_masks=UNITS * (VARIANTS - 1),
         gather_masks=VARIANTS - 1,
-        evaluate_masks=1,
+        evaluate_masks=VARIANTS - 1,
         report=1,
         publish=1,
     )
@@ -165,7 +166,7 @@ def test_changed_threshold_of_export(project):
     project.values["export"]["instance"] = {"bg_threshold": 0.5}
     masks = UNITS * VARIANTS
     assert project.run() == Counter(
-        export_masks=masks, gather_masks=VARIANTS, evaluate_masks=1, report=1, publish=1
+        export_masks=masks, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1, publish=1
     )
 
 
@@ -175,7 +176,7 @@ def test_sweep_shares_what_is_there(project):
     ran = project.run()
     publications = [rule for rule in ran if rule.startswith("publish_")]
     assert ran - Counter(publications) == Counter(
-        export_masks=UNITS * VARIANTS, gather_masks=VARIANTS, evaluate_masks=1, report=1
+        export_masks=UNITS * VARIANTS, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1
     )
     swept = project.published()
     same, other = (f"tiny/export.instance.bg_threshold={value}/" for value in (0.25, 0.5))

@@ -24,6 +24,29 @@ rule gather_masks:
         stage_command("gather_masks")
 
 
+rule evaluate_cam:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/evaluate_cam/{{unit}}.{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/evaluate_cam/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate_cam/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    shell:
+        stage_command("evaluate_cam")
+
+
 rule evaluate_masks:
     input:
         parents,

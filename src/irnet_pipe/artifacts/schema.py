@@ -13,7 +13,7 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "propagation": 1,
     "masks": 1,
     "calibration": 2,
-    "scores": 2,
+    "scores": 3,
 }
 """Kinds of HDF5 and JSON artifacts and the newest version of each that this software writes and reads."""
 
@@ -27,12 +27,13 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "infer_maskrcnn": "masks",
     "infer_deeplab": "masks",
     "calibrate_displacement": "calibration",
+    "evaluate_cam": "scores",
     "evaluate_masks": "scores",
 }
 
 JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("mean_displacement", "pixels"),
-    "scores": ("images", "images_with_predicted_classes", "cam", "variants"),
+    "scores": ("images", "images_with_predicted_classes", "variant", "figures"),
 }
 """Kinds of JSON artifacts and the keys that each has beside the header."""
 

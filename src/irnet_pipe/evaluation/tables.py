@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 MEAN = "mean"
 
+RAW_CAM = "raw CAM"
+"""Name of the CAM's arg-max among the variants that are scored."""
+
+
+def join_scores(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The scores of a run.
+
+    Args:
+        parts: contents of artifacts of kind scores, at least one, all of the same images.
+
+    Returns:
+        `images`, `images_with_predicted_classes`, and `variants`: name → figures and the recipe of the part.
+    """
+    return {
+        "images": parts[0]["images"],
+        "images_with_predicted_classes": parts[0]["images_with_predicted_classes"],
+        "variants": {part["variant"]: {"recipe": part["recipe"]} | part["figures"] for part in parts},
+    }
+
 
 def score_rows(scores: dict[str, Any]) -> Iterator[tuple[str, str, str, float | None]]:
-    """Rows (variant, figure, class or 'mean', value in percent or None) of what evaluate_masks wrote.
+    """Rows (variant, figure, class or 'mean', value in percent or None) of the scores of a run.
 
-    Raw CAMs are the variant 'raw CAM'; figures are mIoU and AP25, AP50, ….
+    Figures are mIoU and AP25, AP50, ….
     """
-    yield from _figure("raw CAM", "mIoU", scores["cam"]["semantic"])
     for variant, result in scores["variants"].items():
         if "semantic" in result:
             yield from _figure(variant, "mIoU", result["semantic"])

@@ -10,7 +10,7 @@ import yaml
 from irnet_pipe.artifacts.io import atomic_path
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.weights import read_weights
-from irnet_pipe.evaluation.tables import mean_table, score_rows, upper_bounds
+from irnet_pipe.evaluation.tables import join_scores, mean_table, score_rows, upper_bounds
 from irnet_pipe.recipes import ancestors
 from irnet_pipe.report.charts import Chart, Series
 from irnet_pipe.report.costs import COSTS_PAGE
@@ -47,8 +47,8 @@ def run(job: Job) -> None:
 
 
 def _scores(job: Job) -> dict[str, Any] | None:
-    paths = job.parents("evaluate_masks")
-    return read_json(paths[0], kind="scores") if paths else None
+    paths = [*job.parents("evaluate_cam"), *job.parents("evaluate_masks")]
+    return join_scores([read_json(path, kind="scores") for path in paths]) if paths else None
 
 
 def _subtitle(job: Job) -> str:
