@@ -25,6 +25,7 @@ from benchmarks.paired import Disagreement, Row, Setting
 from benchmarks.runs import CLASSES, SmallRun, cam_net, irnet
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader
+from irnet_pipe.artifacts.irnet_maps import read_boundary
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.recipes import record_path
 from irnet_pipe.runtime.device import autocast
@@ -247,7 +248,7 @@ def late_agreement(cases: Sequence[Any], ours: Sequence[list[Path]], theirs: Seq
     for (_, jobs, _), paths, expected in zip(cases, ours, theirs, strict=True):
         with ArtifactReader(paths[0], kind="irnet_maps") as reader:
             for entry, (boundary, _) in zip(jobs[0].images, expected, strict=True):
-                worst = max(worst, relative_error(reader.read(entry.image_id, "boundary"), boundary))
+                worst = max(worst, relative_error(read_boundary(reader, entry.image_id), boundary))
     text = f"boundary maps to {worst:.0e} of the maximum"
     if worst > 2e-2:
         raise Disagreement(f"{text}; at most 2e-02 (bf16, stored as float16)")

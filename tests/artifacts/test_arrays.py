@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from irnet_pipe.artifacts.arrays import pack_maps, pack_runs, unpack_maps, unpack_runs
+from irnet_pipe.artifacts.arrays import (
+    LEVELS,
+    pack_levels,
+    pack_maps,
+    pack_runs,
+    unpack_levels,
+    unpack_maps,
+    unpack_runs,
+)
 
 
 class Stored:
@@ -21,6 +29,10 @@ class Stored:
 
 def round_trip(maps: np.ndarray) -> np.ndarray:
     return unpack_maps(Stored(pack_maps("map", maps)), "any", "map")
+
+
+def levels_round_trip(maps: np.ndarray) -> np.ndarray:
+    return unpack_levels(Stored(pack_levels("map", maps)), "any", "map")
 
 
 MAPS = arrays(
@@ -52,6 +64,24 @@ def test_maps_without_any_score(n):
 def test_any_magnitude(peak):
     maps = np.array([[[0, 0.5, 1]]], dtype=np.float32) * np.float32(peak)
     np.testing.assert_allclose(round_trip(maps), maps, rtol=1e-3)
+    np.testing.assert_allclose(levels_round_trip(maps), maps, rtol=1e-3)
+
+
+@given(MAPS)
+@settings(deadline=None, max_examples=50)
+def test_levels_keep_half_a_level_of_the_peak(maps):
+    unpacked = levels_round_trip(maps)
+    assert unpacked.shape == maps.shape and unpacked.dtype == np.float32
+    peak = maps.max(axis=(1, 2), initial=0, keepdims=True)
+    error = np.abs(unpacked.astype(np.float64) - maps)
+    assert (error <= peak * 1.00001 / (2 * LEVELS) + 1e-37).all()
+    np.testing.assert_array_equal(unpacked.max(axis=(1, 2), initial=0), peak.ravel())
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_levels_without_any_score(n):
+    maps = np.zeros((n, 3, 4), dtype=np.float32)
+    np.testing.assert_array_equal(levels_round_trip(maps), maps)
 
 
 RUNS = st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6), max_size=5)

@@ -18,8 +18,9 @@ from PIL import Image
 from tiny_pipeline import Pipeline
 from torch import nn
 
-from irnet_pipe.artifacts.arrays import pack_maps, pack_runs
+from irnet_pipe.artifacts.arrays import pack_levels, pack_maps, pack_runs
 from irnet_pipe.artifacts.io import ImageSize, write_artifact
+from irnet_pipe.artifacts.irnet_maps import pack_irnet_maps
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import parse_config
@@ -274,7 +275,7 @@ def _irnet_maps(entry: ImageEntry) -> Arrays:
     displacement = np.stack([0.11 * _offsets(size, (0, 0.47, 0.53, 1, 1))[0], np.full(size, 2.87)])
     for ellipse, height in zip(objects, heights, strict=True):
         displacement = np.where(height > -0.1, 0.41 * _offsets(size, ellipse), displacement)
-    return {"boundary": boundary.astype(np.float16), "displacement": displacement.astype(np.float16)}
+    return pack_irnet_maps(boundary.astype(np.float32), displacement.astype(np.float32))
 
 
 def _instances(entry: ImageEntry) -> Arrays:
@@ -294,9 +295,7 @@ def _propagation(entry: ImageEntry) -> Arrays:
     if objects:
         instances = np.stack([np.clip(_height(size, ellipse) + 0.3, 0, None) for ellipse in objects])
         owners = np.array([ellipse[0] for ellipse in objects], dtype=np.int32)
-        per_class = np.stack([instances[owners == class_id].sum(axis=0) for class_id in classes])
-        arrays |= pack_maps("instance_score", instances.astype(np.float32))
-        arrays |= pack_maps("class_score", per_class.astype(np.float32))
+        arrays |= pack_levels("instance_score", instances.astype(np.float32))
         arrays |= {"instance_class": owners, "instance_id": np.arange(len(owners), dtype=np.int32)}
     return arrays
 

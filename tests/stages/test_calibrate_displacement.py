@@ -7,6 +7,7 @@ import pytest
 from contract import StageContract, narrowed
 
 from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.irnet_maps import read_displacement
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.errors import InputError
 from irnet_pipe.stages import infer_irnet
@@ -20,7 +21,7 @@ class TestCalibrateDisplacement(StageContract):
         self.run(job)
         training = [entry.image_id for entry in pipeline.index.train if entry.labels]
         with ShardSet(job.parents("infer_irnet"), kind="irnet_maps") as maps:
-            fields = [maps.read(i, "displacement").astype(np.float64).reshape(2, -1) for i in training]
+            fields = [read_displacement(maps, i).astype(np.float64).reshape(2, -1) for i in training]
         mean = read_json(job.output, kind="calibration")
         expected = np.concatenate(fields, axis=1)
         np.testing.assert_allclose(mean["mean_displacement"], expected.mean(axis=1), rtol=1e-12)

@@ -11,6 +11,7 @@ from torch import nn
 
 from irnet_pipe.artifacts.arrays import pack_maps, unpack_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, ShardSet, write_artifact
+from irnet_pipe.artifacts.irnet_maps import pack_irnet_maps, read_displacement
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import canonical_json
@@ -162,7 +163,7 @@ def test_d16_d17_the_mean_is_that_of_the_training_photos_without_padding(run):
     with ShardSet([results / parent.path for parent in artifact.parents], kind="irnet_maps") as maps:
         for entry in prepared.index.train:
             if entry.labels:
-                field = maps.read(entry.image_id, "displacement").astype(np.float64)
+                field = read_displacement(maps, entry.image_id).astype(np.float64)
                 assert field.shape[1:] == (-(-entry.height // 4), -(-entry.width // 4))
                 fields.append(field.reshape(2, -1))
     stored = json.loads((results / artifact.path).read_text(encoding="utf-8"))
@@ -170,10 +171,10 @@ def test_d16_d17_the_mean_is_that_of_the_training_photos_without_padding(run):
 
 
 def test_d16_one_image_has_a_mean(tmp_path):
-    field = np.ones((2, 2, 3), dtype=np.float16) * np.array([1, -2], dtype=np.float16)[:, None, None]
+    field = np.ones((2, 2, 3), dtype=np.float32) * np.array([1, -2], dtype=np.float32)[:, None, None]
     parent = Parent("infer_irnet", "train-00-of-01", "1" * 16, "infer_irnet/train-00-of-01.h5")
     with write_artifact(tmp_path / parent.path, a_record("infer_irnet")) as writer:
-        writer.add("only", ImageSize(8, 12, 8, 12), {"displacement": field})
+        writer.add("only", ImageSize(8, 12, 8, 12), pack_irnet_maps(field[0] > 0, field))
     record = a_record("calibrate_displacement", parent)
     calibrate_displacement.run(Job(record, tmp_path / record.path, tmp_path, tmp_path))
     assert json.loads((tmp_path / record.path).read_text())["mean_displacement"] == [1, -2]

@@ -8,9 +8,9 @@ FORMAT_VERSION: Final = 1
 KIND_VERSIONS: Final[dict[str, int]] = {
     "cam": 1,
     "relations": 1,
-    "irnet_maps": 1,
+    "irnet_maps": 2,
     "instances": 1,
-    "propagation": 1,
+    "propagation": 2,
     "masks": 1,
     "calibration": 2,
     "scores": 3,

@@ -10,6 +10,7 @@ import torch
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.irnet_maps import has_irnet_maps, read_boundary, read_displacement
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.data.image_list import ImageEntry
@@ -102,10 +103,9 @@ class _Drawer:
 
     def _irnet(self, entry: ImageEntry) -> Iterator[Picture]:
         source = self.sources["infer_irnet"]
-        if entry.image_id in source and "boundary" in source.names(entry.image_id):
-            boundary = source.read(entry.image_id, "boundary").astype(np.float32)
-            displacement = source.read(entry.image_id, "displacement").astype(np.float32) - self.mean
-            yield Picture("boundary", figures.draw_boundary(boundary))
+        if entry.image_id in source and has_irnet_maps(source, entry.image_id):
+            displacement = read_displacement(source, entry.image_id) - self.mean
+            yield Picture("boundary", figures.draw_boundary(read_boundary(source, entry.image_id)))
             yield Picture("displacement", figures.draw_displacement(displacement))
 
     def _instance_map(self, entry: ImageEntry) -> Iterator[Picture]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from irnet_pipe.artifacts.io import ShardSet
+from irnet_pipe.artifacts.irnet_maps import has_irnet_maps, read_displacement
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.errors import InputError
 from irnet_pipe.runtime.job import Job
@@ -19,10 +20,10 @@ def run(job: Job) -> None:
     total, pixels = np.zeros(2), 0
     with ShardSet(job.parents("infer_irnet"), kind="irnet_maps") as maps:
         for image_id in maps.image_ids:
-            if "displacement" not in maps.names(image_id):
+            if not has_irnet_maps(maps, image_id):
                 continue
-            displacement = maps.read(image_id, "displacement").astype(np.float64)
-            total += displacement.sum(axis=(1, 2))
+            displacement = read_displacement(maps, image_id)
+            total += displacement.sum(axis=(1, 2), dtype=np.float64)
             pixels += displacement[0].size
     if not pixels:
         raise InputError(

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from irnet_pipe.artifacts.arrays import pack_runs, unpack_maps
+from irnet_pipe.artifacts.arrays import pack_runs
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
+from irnet_pipe.artifacts.propagation import read_class_scores, read_instance_scores
 from irnet_pipe.numerics.cam import highres_cam
 from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, label_pixels
 from irnet_pipe.numerics.run_lengths import encode_rle
@@ -45,31 +47,35 @@ def run(job: Job) -> None:
 
 
 def _label(
-    scores: ArtifactReader, image_id: str, name: str, *, size: ImageSize, threshold: float
-) -> tuple[Tensor, Tensor]:
-    """Label and score of each pixel of the displayed photo, by the maps of one name or by the CAM."""
-    if name == "cam":
-        _, maps = read_class_maps(scores, image_id)
+    job: Job, scores: ArtifactReader, image_id: str, name: str, *, size: ImageSize, threshold: float
+) -> tuple[NDArray[np.int32], Tensor, Tensor]:
+    """Class id of each map, and label and score of each pixel of the displayed photo."""
+    if job.fact("variant") == "cam":
+        class_id, maps = read_class_maps(scores, image_id)
         cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working)
-        return label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
-    score = torch.from_numpy(unpack_maps(scores, image_id, name))
-    return decode_scored_maps(score, size=size.working, full_size=size.full, bg_threshold=threshold)
+        found = label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
+    else:
+        read = read_instance_scores if name == "instance" else read_class_scores
+        class_id, score = read(scores, image_id)
+        found = decode_scored_maps(
+            torch.from_numpy(score), size=size.working, full_size=size.full, bg_threshold=threshold
+        )
+    return class_id, *found
 
 
 def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    name = "cam" if job.fact("variant") == "cam" else "class_score"
     threshold = job.setting("export.semantic")["bg_threshold"]
-    labels, _ = _label(scores, image_id, name, size=size, threshold=threshold)
-    n_classes = len(scores.read(image_id, "class_id"))
-    return pack_runs("semantic", [encode_rle(labels.numpy() == label) for label in range(1, n_classes + 1)])
+    class_id, labels, _ = _label(job, scores, image_id, "class", size=size, threshold=threshold)
+    return pack_runs("semantic", [encode_rle(labels.numpy() == label + 1) for label in range(len(class_id))])
 
 
 def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    name = {"cam": "cam", "boundary": "class_score", "full": "instance_score"}[job.fact("variant")]
+    name = "instance" if job.fact("variant") == "full" else "class"
     settings = job.setting("export.instance")
-    labels, best = _label(scores, image_id, name, size=size, threshold=settings["bg_threshold"])
+    class_id, labels, best = _label(
+        job, scores, image_id, name, size=size, threshold=settings["bg_threshold"]
+    )
     min_area = settings["min_fragment"] * size.height * size.width
-    class_id = scores.read(image_id, "instance_class" if name == "instance_score" else "class_id")
     fragments = list(detect_in_label_map(labels, best, min_area=min_area))
     return pack_instances(
         [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],

@@ -1,14 +1,14 @@
 """infer_irnet: boundary map and raw displacement field of each photo (Ahn et al. 2019, sec. 4.1).
 
-Stored are boundary (h, w) f2 and displacement (2, h, w) f2 at stride 4. Images known to hold no class have neither.
+Stored are both at stride 4 (`artifacts.irnet_maps`). Images known to hold no class have neither.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from irnet_pipe.artifacts.io import write_artifact
+from irnet_pipe.artifacts.irnet_maps import pack_irnet_maps
 from irnet_pipe.data.photos import normalise
 from irnet_pipe.models.irnet import boundary_and_displacement
 from irnet_pipe.models.trained import load_irnet
@@ -36,10 +36,7 @@ def run(job: Job) -> None:
                 with autocast(device, settings["precision"]), explain_out_of_memory(too_large):
                     x = normalise(photo).to(device)
                     boundary, displacement = boundary_and_displacement(model, x, canvas=settings["canvas"])
-                arrays = {
-                    "boundary": boundary.cpu().numpy().astype(np.float16),
-                    "displacement": displacement.cpu().numpy().astype(np.float16),
-                }
+                arrays = pack_irnet_maps(boundary.cpu().numpy(), displacement.cpu().numpy())
             writer.add(
                 entry.image_id, image_size(entry, photo), arrays, {"stride": 4, "axes": "(dy, dx), h, w"}
             )

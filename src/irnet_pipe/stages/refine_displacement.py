@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from irnet_pipe.artifacts.io import ArtifactReader, write_artifact
+from irnet_pipe.artifacts.irnet_maps import read_displacement
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.numerics.clustering import cluster_centroids
 from irnet_pipe.numerics.displacement import refine_centroids
@@ -29,7 +30,7 @@ def run(job: Job) -> None:
         for entry in job.progress(job.images):
             arrays = {}
             if entry.labels != ():
-                raw = torch.from_numpy(maps.read(entry.image_id, "displacement").astype(np.float32))
+                raw = torch.from_numpy(read_displacement(maps, entry.image_id))
                 displacement = raw - mean
                 centroids = refine_centroids(displacement, max_iterations=settings["iterations"])
                 instance_map = cluster_centroids(centroids, displacement, threshold=settings["threshold"])
