@@ -26,7 +26,7 @@ from benchmarks.inputs import (
 from benchmarks.paired import Disagreement, Row, Setting
 from irnet_pipe.numerics.dense_crf import DenseCRF
 from irnet_pipe.numerics.displacement import refine_centroids
-from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map
+from irnet_pipe.numerics.label_maps import label_fragments, label_scores
 from irnet_pipe.numerics.random_walk import propagate
 from irnet_pipe.training.losses import relation_losses
 
@@ -162,8 +162,8 @@ def detect_cases(setting: Setting) -> Cases:
 
 def detect_ours(case: Case) -> tuple[list[Any], tuple[int, int]]:
     score, size = case
-    labels, best = decode_scored_maps(score, size=size, bg_threshold=MASK_THRESHOLD)
-    return list(detect_in_label_map(labels, best, min_area=MIN_FRAGMENT * size[0] * size[1])), size
+    labels, best = label_scores(score.numpy(), size=size, bg_threshold=MASK_THRESHOLD)
+    return list(label_fragments(labels, best, min_area=MIN_FRAGMENT * size[0] * size[1])), size
 
 
 def detect_theirs(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

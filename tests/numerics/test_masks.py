@@ -8,12 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from irnet_pipe.numerics.clustering import connected_components
-from irnet_pipe.numerics.masks import (
-    decode_maps,
-    decode_scored_maps,
-    detect_in_label_map,
-    detect_instances,
-)
+from irnet_pipe.numerics.label_maps import label_fragments, label_scores
+from irnet_pipe.numerics.masks import decode_maps, detect_instances
 from irnet_pipe.numerics.run_lengths import decode_rle, encode_rle, rle_area
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,13 +29,18 @@ def smooth_scores(count: int, height: int, width: int, seed: int = 0) -> torch.T
     return functional.interpolate(coarse[None], (height, width), mode="bicubic")[0].clamp(min=0)
 
 
+def decode_scored_maps(score: torch.Tensor, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    labels, best = label_scores(score.numpy(), **options)
+    return torch.from_numpy(labels), torch.from_numpy(best)
+
+
 @pytest.mark.parametrize("size", [(40, 60), (37, 57)])
 def test_label_map_is_the_arg_max_over_background_and_maps(size):
     score = smooth_scores(5, 10, 15)
     labels, best = decode_scored_maps(score, size=size, bg_threshold=0.5)
-    stacked = torch.cat([torch.full((1, *size), 0.5), enlarged(score, size)])
+    stacked = torch.cat([torch.full((1, *size), 0.5), enlarged(score.double(), size)])
     assert torch.equal(labels.long(), stacked.argmax(0))
-    assert torch.equal(best, stacked.amax(0))
+    torch.testing.assert_close(best.double(), stacked.amax(0), rtol=0, atol=3e-7)
     assert set(labels.unique().tolist()) > {0, 1}
 
 
@@ -123,7 +124,7 @@ def test_fragments_of_a_label_map_are_the_detections_of_its_masks(seed, height, 
     best = torch.rand(height, width, generator=generator)
     masks = torch.stack([labels == i + 1 for i in range(3)])
     scores, full, index = detect_instances(best.expand(3, -1, -1), masks, torch.arange(3), min_area=min_area)
-    fragments = list(detect_in_label_map(labels, best, min_area=min_area))
+    fragments = list(label_fragments(labels.numpy(), best.numpy(), min_area=min_area))
     assert [fragment.index for fragment in fragments] == index.tolist()
     assert [fragment.score for fragment in fragments] == scores.tolist()
     for fragment, mask in zip(fragments, full.numpy(), strict=True):

@@ -16,7 +16,7 @@ from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import canonical_json
 from irnet_pipe.models.irnet import IRNet, boundary_and_displacement
-from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map
+from irnet_pipe.numerics.label_maps import label_fragments, label_scores
 from irnet_pipe.recipes import Parent, Record
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.progress import Progress
@@ -140,18 +140,18 @@ def test_d13_no_artifact_is_a_pickle(run):
 
 
 def test_d14_scores_are_relative_to_the_best_of_the_image():
-    faint = torch.full((1, 4, 4), 1e-3)
+    faint = np.full((1, 4, 4), 1e-3, np.float32)
     faint[0, 1:3, 1:3] = 2e-3
-    _, best = decode_scored_maps(faint, size=(16, 16), bg_threshold=0.25)
+    _, best = label_scores(faint, size=(16, 16), bg_threshold=0.25)
     assert best.max() == 1
 
 
 @pytest.mark.parametrize(("min_fragment", "score"), [(0.01, 0.0), (0.001, 0.5)])
 def test_d15_the_least_size_of_a_fragment_is_a_key(min_fragment, score):
     config = parse_config({"export": {"instance": {"min_fragment": min_fragment}}})
-    labels, best = torch.zeros(40, 40, dtype=torch.int32), torch.full((40, 40), 0.25)
+    labels, best = np.zeros((40, 40), np.int32), np.full((40, 40), 0.25, np.float32)
     labels[3:6, 3:6], best[3:6, 3:6] = 1, 0.5
-    (fragment,) = detect_in_label_map(labels, best, min_area=config.export.instance.min_fragment * 40 * 40)
+    (fragment,) = label_fragments(labels, best, min_area=config.export.instance.min_fragment * 40 * 40)
     assert (fragment.area, fragment.score) == (9, score)
 
 

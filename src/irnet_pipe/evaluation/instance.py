@@ -14,7 +14,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from irnet_pipe.evaluation.mask_set import BoolArray, FloatArray, IntArray, MaskSet, make_mask_set, overlaps
 from irnet_pipe.numerics.run_lengths import encode_rle
@@ -152,7 +151,7 @@ class InstanceEvaluator:
 
 def voc_ap(
     predictions: Sequence[Detections], ground_truth: Sequence[Instances], *, iou: float
-) -> torch.Tensor:
+) -> npt.NDArray[np.float64]:
     """Average precision per class at one IoU threshold.
 
     Args:
@@ -161,7 +160,7 @@ def voc_ap(
         iou: threshold in (0, 1]; an IoU equal to it counts.
 
     Returns:
-        (classes,) float32, nan for classes absent from the ground truth; classes: 1 + the largest class id.
+        (classes,) float64, nan for classes absent from the ground truth; classes: 1 + the largest class id.
 
     Raises:
         ValueError: lists of different length, or masks of different size.
@@ -171,7 +170,8 @@ def voc_ap(
     evaluator = InstanceEvaluator(n_classes, thresholds=(iou,))
     for detections, truth in zip(predictions, ground_truth, strict=True):
         evaluator.add(detections, truth)
-    return torch.from_numpy(evaluator.result().ap[0]).float()
+    ap: npt.NDArray[np.float64] = evaluator.result().ap[0]
+    return ap
 
 
 def _average_precision(facts: _ClassFacts, threshold: float) -> float:

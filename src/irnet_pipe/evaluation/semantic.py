@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from irnet_pipe.export.voc import VOID
 from irnet_pipe.numerics.confusion import count_label_pairs
@@ -79,7 +78,7 @@ class SemanticEvaluator:
         )
 
 
-def mean_iou(prediction: Any, ground_truth: Any, *, n_classes: int) -> tuple[float, torch.Tensor]:
+def mean_iou(prediction: Any, ground_truth: Any, *, n_classes: int) -> tuple[float, npt.NDArray[np.float64]]:
     """Mean IoU and the IoU of each label, over all pixels of all images.
 
     Args:
@@ -88,7 +87,7 @@ def mean_iou(prediction: Any, ground_truth: Any, *, n_classes: int) -> tuple[flo
         n_classes: labels, background included.
 
     Returns:
-        mean over the labels in prediction or ground truth, and (n_classes,) float32, nan for absent ones.
+        mean over the labels in prediction or ground truth, and (n_classes,) float64, nan for absent ones.
 
     Raises:
         ValueError: shapes differ, or a label of the ground truth is out of range.
@@ -98,4 +97,4 @@ def mean_iou(prediction: Any, ground_truth: Any, *, n_classes: int) -> tuple[flo
     for predicted, true in zip(prediction, ground_truth, strict=True):
         evaluator.add(predicted, true)
     scores = evaluator.result()
-    return scores.mean, torch.from_numpy(scores.iou).float()
+    return scores.mean, scores.iou

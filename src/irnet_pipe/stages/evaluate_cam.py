@@ -18,7 +18,7 @@ from irnet_pipe.evaluation.ground_truth import open_truth
 from irnet_pipe.evaluation.semantic import SemanticEvaluator
 from irnet_pipe.evaluation.tables import RAW_CAM
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import label_pixels
+from irnet_pipe.numerics.label_maps import label_pixels
 from irnet_pipe.runtime.job import Job
 
 
@@ -44,6 +44,6 @@ def _labels(cams: ShardSet, entry: ImageEntry, *, bg_threshold: float) -> NDArra
     if not maps:
         return np.zeros(full_size, dtype=np.int64)
     cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=size)
-    local, _ = label_pixels(cam, size=size, full_size=full_size, bg_threshold=bg_threshold)
-    labels: NDArray[np.int64] = np.concatenate([[0], class_id + 1])[local.numpy()]
+    local, _ = label_pixels(cam.numpy(), size=size, full_size=full_size, bg_threshold=bg_threshold)
+    labels: NDArray[np.int64] = np.concatenate([[0], class_id + 1])[local]
     return labels

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.masks import read_instances, semantic_map
@@ -24,7 +22,6 @@ from irnet_pipe.runtime.job import Job
 
 def run(job: Job) -> None:
     """Write scores, as shares of 1."""
-    torch.set_num_threads(1)
     truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
     images = [entry for entry in job.images if entry.image_id in truth]
     figures = _score(job, images, truth)

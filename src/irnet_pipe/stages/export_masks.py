@@ -12,24 +12,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from irnet_pipe.artifacts.arrays import pack_runs
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.propagation import read_class_scores, read_instance_scores
-from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, label_pixels
+from irnet_pipe.numerics.label_maps import label_fragments, label_pixels, label_scores
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
 
 
 def run(job: Job) -> None:
     """Write the masks of a shard."""
-    torch.set_num_threads(1)
     cams = job.fact("variant") == "cam"
     source = job.parent("infer_cam" if cams else "propagate")
     with (
@@ -48,25 +44,33 @@ def run(job: Job) -> None:
 
 def _label(
     job: Job, scores: ArtifactReader, image_id: str, name: str, *, size: ImageSize, threshold: float
-) -> tuple[NDArray[np.int32], Tensor, Tensor]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
     """Class id of each map, and label and score of each pixel of the displayed photo."""
     if job.fact("variant") == "cam":
-        class_id, maps = read_class_maps(scores, image_id)
-        cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working)
-        found = label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
-    else:
-        read = read_instance_scores if name == "instance" else read_class_scores
-        class_id, score = read(scores, image_id)
-        found = decode_scored_maps(
-            torch.from_numpy(score), size=size.working, full_size=size.full, bg_threshold=threshold
-        )
-    return class_id, *found
+        class_id, cam = _highres_cam(scores, image_id, size)
+        return class_id, *label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
+    read = read_instance_scores if name == "instance" else read_class_scores
+    class_id, score = read(scores, image_id)
+    return class_id, *label_scores(score, size=size.working, full_size=size.full, bg_threshold=threshold)
+
+
+def _highres_cam(
+    cams: ArtifactReader, image_id: str, size: ImageSize
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    # the other variants start twice as fast without torch
+    import torch
+
+    from irnet_pipe.numerics.cam import highres_cam
+
+    torch.set_num_threads(1)
+    class_id, maps = read_class_maps(cams, image_id)
+    return class_id, highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working).numpy()
 
 
 def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
     threshold = job.setting("export.semantic")["bg_threshold"]
     class_id, labels, _ = _label(job, scores, image_id, "class", size=size, threshold=threshold)
-    return pack_runs("semantic", [encode_rle(labels.numpy() == label + 1) for label in range(len(class_id))])
+    return pack_runs("semantic", [encode_rle(labels == label + 1) for label in range(len(class_id))])
 
 
 def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
@@ -76,7 +80,7 @@ def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize)
         job, scores, image_id, name, size=size, threshold=settings["bg_threshold"]
     )
     min_area = settings["min_fragment"] * size.height * size.width
-    fragments = list(detect_in_label_map(labels, best, min_area=min_area))
+    fragments = list(label_fragments(labels, best, min_area=min_area))
     return pack_instances(
         [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],
         [class_id[f.index] for f in fragments],
