@@ -22,7 +22,7 @@ STAGES: dict[str, Stage] = {
     "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
     "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
-        1,
+        2,
         (
             "seed",
             "irnet.backbone",

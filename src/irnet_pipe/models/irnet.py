@@ -3,11 +3,23 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.runtime.memory import halving
+
+
+def convolve_joined(conv: nn.Conv2d, parts: Sequence[Tensor]) -> Tensor:
+    """Apply a 1×1 convolution to the channels of several (n, c_i, h, w) maps, without joining them.
+
+    The joined maps, and their gradient, would be the largest tensors of a training step.
+    """
+    weights = torch.split(conv.weight, [part.shape[1] for part in parts], dim=1)
+    total = functional.conv2d(parts[0], weights[0], conv.bias)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        total.add_(functional.conv2d(part, weight))
+    return total
 
 
 class Projection(nn.Module):
@@ -19,13 +31,13 @@ class Projection(nn.Module):
         self.norm = nn.GroupNorm(groups, out_channels)
         self.upsample = upsample
 
-    def forward(self, features: Tensor, finer: Tensor) -> Tensor:
-        """Project (n, in, h, w) → (n, out, h', w'), cropped to the size h' × w' of the map `finer`."""
-        x = self.norm(self.conv(features))
+    def forward(self, features: Sequence[Tensor], finer: Tensor) -> Tensor:
+        """Project maps of together (n, in, h, w) → (n, out, h', w'), cropped to the size h' × w' of the map `finer`."""
+        x = self.norm(convolve_joined(self.conv, features))
         if self.upsample > 1:
-            x = F.interpolate(x, scale_factor=self.upsample, mode="bilinear", align_corners=False)
+            x = functional.interpolate(x, scale_factor=self.upsample, mode="bilinear", align_corners=False)
         # in place: at stride 4 these maps are what training keeps in memory
-        return F.relu_(x)[..., : finer.shape[-2], : finer.shape[-1]]
+        return functional.relu_(x)[..., : finer.shape[-2], : finer.shape[-1]]
 
 
 class BoundaryHead(nn.Module):
@@ -40,9 +52,8 @@ class BoundaryHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Map the five features to (n, 1, h, w) logits at stride 4."""
-        levels = [level(f, features[0]) for level, f in zip(self.levels, features, strict=True)]
-        logit: Tensor = self.logit(torch.cat(levels, 1))
-        return logit
+        levels = [level([f], features[0]) for level, f in zip(self.levels, features, strict=True)]
+        return convolve_joined(self.logit, levels)
 
 
 class DisplacementHead(nn.Module):
@@ -62,9 +73,9 @@ class DisplacementHead(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Map the five features to displacements (n, 2, h, w), (dy, dx) in pixels at stride 4."""
         finer = [features[0]] * 2 + [features[2]] * 3
-        levels = [level(f, like) for level, f, like in zip(self.levels, features, finer, strict=True)]
-        deep = self.deep(torch.cat(levels[2:], 1), features[0])
-        joint = self.joint(torch.cat([*levels[:2], deep], 1), features[0])
+        levels = [level([f], like) for level, f, like in zip(self.levels, features, finer, strict=True)]
+        deep = self.deep(levels[2:], features[0])
+        joint = self.joint([*levels[:2], deep], features[0])
         field: Tensor = self.field(joint)
         return field
 
@@ -120,7 +131,7 @@ def boundary_and_displacement(model: IRNet, photo: Tensor, *, canvas: int) -> tu
     side = max(height, width)
     side = canvas if side <= canvas else -(-side // 16) * 16
     pair = torch.stack([photo, photo.flip(-1)])
-    logit, displacement = halving(F.pad(pair, (0, side - width, 0, side - height)), model)
+    logit, displacement = halving(functional.pad(pair, (0, side - width, 0, side - height)), model)
     h, w = -(-height // 4), -(-width // 4)
     logit = logit[:, 0, :h, :w].float()
     boundary = torch.sigmoid(logit[0] / 2 + logit[1].flip(-1) / 2)
