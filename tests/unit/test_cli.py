@@ -235,7 +235,7 @@ def test_stages_with_a_device_are_those_that_use_one():
     using = {
         path.stem
         for path in (package / "stages").glob("*.py")
-        if re.search(r"import autocast, use_device|training\.(loop|segmenter) import", path.read_text())
+        if re.search(r"import (autocast, )?use_device|training\.(loop|segmenter) import", path.read_text())
     }
     assert set(cli.DEVICE_STAGES) == using
     rules = "".join(path.read_text() for path in (package.parents[1] / "workflow/rules").glob("*.smk"))
