@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
@@ -51,9 +52,10 @@ def publish(recipe: Path, output: Path) -> None:
     _unpack(results / primary.path, output)
     for other in others:
         _unpack(results / other.path, output / VARIANTS / _variant(results, other))
+    made_of = ancestors(record, results)
     for parent in record.parents:
-        _copy(results / parent.path, parent.stage, output)
-    costs = [Cost(above, read_attempts(results, above)) for above in ancestors(record, results)]
+        _copy(results / parent.path, parent.stage, output, made_of=made_of)
+    costs = [Cost(above, read_attempts(results, above)) for above in made_of]
     replace_text(output / COSTS_TABLE, costs_csv(costs))
     replace_text(output / COSTS_PAGE, costs_page(costs, run=output.name))
     replace_text(output / marker_name(record.recipe), _provenance(record))
@@ -79,7 +81,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             unpack_member(tar, member, folder)
 
 
-def _copy(path: Path, stage: str, output: Path) -> None:
+def _copy(path: Path, stage: str, output: Path, *, made_of: Sequence[Record]) -> None:
     if stage == "evaluate_masks":
         scores = read_json(path, kind="scores")
         replace_text(output / "scores.json", path.read_text(encoding="utf-8"))
@@ -89,7 +91,9 @@ def _copy(path: Path, stage: str, output: Path) -> None:
         # torch is imported where there are weights alone
         from irnet_pipe.export.torchvision_weights import export_weights
 
-        export_weights(path, output, kind=stage.removeprefix("train_"))
+        kind = stage.removeprefix("train_")
+        settings = [above.spec["config"] for above in made_of if above.stage == f"infer_{kind}"]
+        export_weights(path, output, kind=kind, inference=settings[0])
     elif stage == "report":
         try:
             replace_text(output / "report.html", path.read_text(encoding="utf-8"))

@@ -49,7 +49,7 @@ STAGES: dict[str, Stage] = {
     "gather_masks": Stage(2, (), "tar"),
     "evaluate_masks": Stage(2, ("evaluation",), "json"),
     "report": Stage(2, (), "html"),
-    "publish": Stage(2, (), "json"),
+    "publish": Stage(3, (), "json"),
 }
 """Stages in the order of the pipeline."""
 

@@ -111,7 +111,7 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
     import struct
     import zlib
 
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     # `max_pixels` guards against image bombs; PIL's own guard has a fixed bound.
     Image.MAX_IMAGE_PIXELS = None
@@ -122,8 +122,10 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
         image.load()
         return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
+        # what PIL says of these is the address of an object
+        reason = "no image of a known format" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(
-            f"{path}: cannot be decoded ({error}); replace the file, or take it out of the lists"
+            f"{path}: cannot be decoded ({reason}); replace the file, or take it out of the lists"
         ) from None
 
 
