@@ -6,10 +6,15 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from irnet_pipe.errors import EXIT_FAILED, EXIT_UNFINISHED, InputError
 from irnet_pipe.stage_table import SEGMENTERS
+
+if TYPE_CHECKING:
+    from irnet_pipe.deployment.onnx_file import Comparison
 
 LEAST_SIDE, MOST_SIDE = 32, 4096
 """Of photos that an ONNX file takes, pixels."""
@@ -121,16 +126,20 @@ def _export_model(options: argparse.Namespace) -> int:
         sys.stderr.write(f"error: {options.to}: not written: {error}\n")
         return EXIT_FAILED
     sys.stdout.write(f"{options.to}: {trained.kind} for photos of {size[0]}×{size[1]} pixels\n")
-    if comparison is None:
-        sys.stdout.write("not compared with torch: onnxruntime is not installed (pip install onnxruntime)\n")
-        return 0
-    told = ", ".join(
-        f"{name} {value:.2g} (at most {TOLERANCE[name]})" for name, value in comparison.deviations.items()
-    )
-    sys.stdout.write(f"largest deviations of onnxruntime from torch: {told}\n")
-    if comparison.instances == 0:
-        sys.stdout.write("no instance was there to be compared: give --check a photo that shows some\n")
+    sys.stdout.write(_told(comparison, TOLERANCE) + "\n")
     return 0
+
+
+def _told(comparison: Comparison | None, tolerance: Mapping[str, float]) -> str:
+    if comparison is None:
+        return "not compared with torch: onnxruntime is not installed (pip install onnxruntime)"
+    if comparison.instances == 0:
+        return "not compared with torch: no instance was found; give --check a photo that shows some"
+    told = (
+        f"{name} {value:.2g} (at most {tolerance[name]})" for name, value in comparison.deviations.items()
+    )
+    of = "" if comparison.instances is None else f" of {comparison.instances} instances"
+    return f"largest deviations{of} of onnxruntime from torch: {', '.join(told)}"
 
 
 def _size(text: str) -> tuple[int, int]:

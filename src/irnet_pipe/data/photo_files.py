@@ -71,7 +71,7 @@ def find_photos(folder: Path, *, root: Path, skip: list[Path]) -> PhotoFolder:
         InputError: a file name is not UTF-8.
     """
     stats = scan_files(folder, suffixes=SUFFIXES, skip=skip)
-    undecodable = [name for name in stats if not _is_text(name)]
+    undecodable = [name for name in stats if not is_text(name)]
     if undecodable:
         raise InputError(
             f"{folder}: file name {name!r} is not UTF-8; rename the file" for name in undecodable
@@ -89,7 +89,8 @@ def find_photos(folder: Path, *, root: Path, skip: list[Path]) -> PhotoFolder:
     )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a file name is UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

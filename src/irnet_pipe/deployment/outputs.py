@@ -133,14 +133,15 @@ class _Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stream = path.open("w", encoding="utf-8")
+        path.touch()
 
     def add(self, image: CocoImage, found: InstanceMasks) -> None:
         masks = [
             {"counts": compress_rle(runs), "class_id": int(class_id), "score": float(score)}
             for runs, class_id, score in zip(found.runs, found.class_id, found.score, strict=True)
         ]
-        self._stream.write(json.dumps({"image": vars(image), "masks": masks}) + "\n")
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"image": vars(image), "masks": masks}) + "\n")
 
     def __iter__(self) -> Iterator[CocoImage]:
         return (CocoImage(**line["image"]) for line in self._lines())
@@ -153,12 +154,10 @@ class _Spool:
             ]
 
     def _lines(self) -> Iterator[Mapping[str, Any]]:
-        self._stream.flush()
         with self._path.open(encoding="utf-8") as lines:
             yield from map(json.loads, lines)
 
     def remove(self) -> None:
-        self._stream.close()
         self._path.unlink()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from irnet_pipe.data.photo_files import SUFFIXES, find_photos
+from irnet_pipe.data.photo_files import SUFFIXES, find_photos, is_text
 from irnet_pipe.data.scan import split_suffix
 from irnet_pipe.errors import InputError
 
@@ -61,6 +61,9 @@ def photo_set(arguments: Sequence[Path], *, skip: Path) -> PhotoSet:
         raise InputError(
             f"{', '.join(map(str, arguments))}: no photo; endings of photos are {', '.join(sorted(SUFFIXES))}"
         )
+    problems = [f"{base}: file name {name!r} is not UTF-8; rename it" for name in names if not is_text(name)]
+    if problems:
+        raise InputError(problems)
     return PhotoSet(base, sorted(names))
 
 

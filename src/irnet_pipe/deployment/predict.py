@@ -63,10 +63,9 @@ def predict(
         skipped = _over_photos(photos, outputs, max_pixels=segmenters[0].max_pixels)
         for output in outputs:
             output.finish()
-        facts = _facts(photos, segmenters, skipped)
-        (folder / PREDICTION.marker).write_text(
-            json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        told = json.dumps(_facts(photos, segmenters, skipped), indent=1, ensure_ascii=False) + "\n"
+        # a folder's name need not be UTF-8: JSON escapes what is not
+        (folder / PREDICTION.marker).write_text(told, encoding="utf-8", errors="backslashreplace")
     return skipped
 
 
