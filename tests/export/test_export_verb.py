@@ -197,7 +197,7 @@ def test_half_an_export_has_another_name(made_up, tmp_path, monkeypatch):
 
     def look(dataset: Dataset, folder: Path) -> None:
         seen.extend(path.name for path in tmp_path.iterdir())
-        assert not (folder / module.MARKER).exists()
+        assert not (folder / module.EXPORT.marker).exists()
 
     monkeypatch.setattr(Format, "load", lambda self: look)
     convert(Dataset(open_published(made_up.output)), "coco", to=tmp_path / "out")
