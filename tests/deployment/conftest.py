@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment_run import CLASSES, Verb, publish_network, write_photo
+from deployment_run import CLASSES, Halves, Ramp, Verb, publish_network, write_photo
 
 from irnet_pipe import cli
+from irnet_pipe.deployment.trained import TrainedSegmenter
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,13 @@ def photos(tmp_path_factory) -> Path:
     write_photo(folder / "seen through.png", rng, mode="RGBA")
     (folder / "notes.txt").write_text("no photo", encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def stand_ins(monkeypatch) -> None:
+    """Networks of no weights, which are there at once, in place of those of the run."""
+    monkeypatch.setattr(TrainedSegmenter, "load_mask_rcnn", lambda self: Halves())
+    monkeypatch.setattr(TrainedSegmenter, "load_deeplab", lambda self: Ramp())
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import config_value, parse_config
 from irnet_pipe.export.torchvision_weights import export_weights
 from irnet_pipe.models.deeplab import DeepLab
-from irnet_pipe.models.mask_rcnn import MaskRcnn
+from irnet_pipe.models.mask_rcnn import Detections, MaskRcnn
 from irnet_pipe.stage_table import STAGES
 
 CLASSES = ["möwe", "disc"]
@@ -27,6 +27,36 @@ SETTINGS = parse_config(
     }
 )
 Verb = Callable[..., tuple[int, str, str]]
+
+
+class Ramp(DeepLab):
+    """Stands in for DeepLab: logits are 0 for background, red and green for the classes."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self._body = [torch.nn.Module()]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.zeros_like(x[:, 0]), x[:, 0], x[:, 1]], dim=1)
+
+
+class Halves(MaskRcnn):
+    """Stands in for Mask R-CNN: a sure instance in the left half of each photo, an unsure one in the right half."""
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self._body = [torch.nn.Module()]
+
+    def limit(self, *, nms: float, min_score: float, detections: int) -> MaskRcnn:
+        self.min_score = min_score
+        return self
+
+    def detect(self, photo: torch.Tensor) -> Detections:
+        height, width = photo.shape[-2:]
+        box = torch.tensor([[0, 0, width / 2, height], [width / 2, 0, width, height]])
+        score, class_id = torch.tensor([0.9, 0.3]), torch.tensor([0, 1])
+        kept = score >= self.min_score
+        return Detections(box[kept], score[kept], class_id[kept], torch.ones(2, 1, 28, 28)[kept])
 
 
 def publish_network(run: Path, kind: str, *, classes: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from deployment_run import CLASSES
 from PIL import Image
 from pycocotools.coco import COCO
 
+from irnet_pipe.data.photos import load_photo
 from irnet_pipe.deployment import predict as module
 from irnet_pipe.deployment.outputs import InstanceOutput
 
@@ -50,14 +51,9 @@ def predict(verb, published_run, tmp_path):
 
 
 @pytest.fixture
-def fast(predict):
-    """Predict by DeepLab at one scale and without pictures."""
-
-    def run(*words: object) -> tuple[int, str, Path]:
-        options = ("--segmenter", "deeplab", "--set", "deeplab.infer.scales=[0.5]", "--no-overlays")
-        return predict(*options, *words)
-
-    return run
+def fast(predict, stand_ins):
+    """Predict by networks of no weights."""
+    return predict
 
 
 # pycocotools hands numpy an object whose __array__ knows no `copy`.
@@ -112,7 +108,9 @@ def test_photos_that_cannot_be_used_are_skipped(fast, photos, tmp_path):
     (folder / "text.jpg").write_text("no photo")
     Image.new("RGB", (15, 40)).save(folder / "narrow.png")
     Image.new("RGB", (70, 80)).save(folder / "too large.png")
-    code, err, out = fast(folder, "--set", "dataset.max_pixels=4000")
+    code, err, out = fast(
+        folder, "--set", "dataset.max_pixels=4000", "--segmenter", "deeplab", "--no-overlays"
+    )
     assert code == 1
     reasons = {
         "narrow.png": "40×15 pixels, sides must be 16 or more",
@@ -128,7 +126,7 @@ def test_photos_that_cannot_be_used_are_skipped(fast, photos, tmp_path):
     assert tree(out) == {"predict.json"} | {f"SegmentationClass/{png}" for png in PNGS}
 
 
-def test_photos_for_which_memory_runs_out_are_skipped(predict, photos, monkeypatch):
+def test_photos_for_which_memory_runs_out_are_skipped(fast, photos, monkeypatch):
     find = InstanceOutput.find
 
     def fail(self: InstanceOutput, photo: np.ndarray, path: Path) -> object:
@@ -137,15 +135,15 @@ def test_photos_for_which_memory_runs_out_are_skipped(predict, photos, monkeypat
         return find(self, photo, path)
 
     monkeypatch.setattr(InstanceOutput, "find", fail)
-    code, err, out = predict(photos, "--segmenter", "maskrcnn", "--no-overlays")
+    code, err, out = fast(photos, "--segmenter", "maskrcnn", "--no-overlays")
     assert code == 1 and "skipped: memory ran out" in err
     found = COCO(out / "instances.json")
     assert {image["file_name"] for image in found.imgs.values()} == SIZES.keys() - {"site 1/ä b.png"}
 
 
-def test_no_photo_can_be_used(predict, tmp_path):
+def test_no_photo_can_be_used(fast, tmp_path):
     (tmp_path / "text.jpg").write_text("no photo")
-    code, _, out = predict(tmp_path / "text.jpg")
+    code, _, out = fast(tmp_path / "text.jpg")
     assert code == 1
     content = json.loads((out / "instances.json").read_text(encoding="utf-8"))
     assert content["images"] == content["annotations"] == []
@@ -164,9 +162,9 @@ def test_no_photo_can_be_used(predict, tmp_path):
         (["{photos}", "--device", "gpu"], "'gpu' is no device"),
     ],
 )
-def test_bad_input_writes_nothing(predict, photos, tmp_path, words, told):
+def test_bad_input_writes_nothing(fast, photos, tmp_path, words, told):
     (tmp_path / "empty").mkdir()
-    code, err, out = predict(*(word.format(tmp=tmp_path, photos=photos) for word in words))
+    code, err, out = fast(*(word.format(tmp=tmp_path, photos=photos) for word in words))
     assert code == 2
     assert err.startswith("error: ") and told in err
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"] and not out.exists()
@@ -200,10 +198,11 @@ def test_an_earlier_prediction_is_replaced_by_force_alone(fast, photos):
     )
     assert facts_of(out)["photos"] == 1
     assert fast(photos / "site 1", "--force")[0] == 0
-    assert tree(out) == {"predict.json", "SegmentationClass/ä b.png"}
+    names = {"predict.json", "instances.json", "SegmentationClass/ä b.png"}
+    assert tree(out) == names | {f"overlays/{kind}/ä b.png" for kind in ("maskrcnn", "deeplab")}
 
 
-def test_pictures_of_an_earlier_prediction_are_no_photos(verb, published_run, photos, tmp_path):
+def test_pictures_of_an_earlier_prediction_are_no_photos(verb, published_run, photos, tmp_path, stand_ins):
     folder = shutil.copytree(photos, tmp_path / "photos")
     words = (
         "predict",
@@ -220,7 +219,7 @@ def test_pictures_of_an_earlier_prediction_are_no_photos(verb, published_run, ph
         assert facts_of(folder / "out")["photos"] == 5
 
 
-def test_nothing_is_left_of_what_failed(predict, photos, tmp_path, monkeypatch):
+def test_nothing_is_left_of_what_failed(fast, photos, tmp_path, monkeypatch):
     write = InstanceOutput.write
 
     def fail(self: InstanceOutput, *arguments: object, name: str, png: str) -> None:
@@ -229,26 +228,25 @@ def test_nothing_is_left_of_what_failed(predict, photos, tmp_path, monkeypatch):
         write(self, *arguments, name=name, png=png)
 
     monkeypatch.setattr(InstanceOutput, "write", fail)
-    code, err, _ = predict(photos, "--segmenter", "maskrcnn")
+    code, err, _ = fast(photos)
     assert code == 2 and "free disk space" in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_min_score_is_that_of_instances_and_pictures(predict, photos):
-    words = (photos / "grey.PNG", "--segmenter", "maskrcnn", "--force")
-    plain = picture_and_scores(predict(*words)[2])
-    low = picture_and_scores(predict(*words, "--min-score", "0.06")[2])
-    (middle,) = np.quantile(low[1], [0.5], method="lower")
-    high = picture_and_scores(predict(*words, "--min-score", round(middle, 4))[2])
-    assert len(high[1]) < len(low[1]) and min(high[1]) >= round(middle, 4)
-    assert max(low[1]) < 0.5  # by default nothing is sure enough to be drawn
-    assert (low[0] != plain[0]).any() and (high[0] != low[0]).any()
-
-
-def picture_and_scores(out: Path) -> tuple[np.ndarray, list[float]]:
-    content = json.loads((out / "instances.json").read_text(encoding="utf-8"))
-    picture = np.array(Image.open(out / "overlays/maskrcnn/grey.png"))
-    return picture, [annotation["score"] for annotation in content["annotations"]]
+def test_min_score_is_that_of_instances_and_pictures(fast, photos):
+    told, drawn = {}, {}
+    left, right = slice(None, 4), slice(60, None)
+    photo = load_photo(photos / "grey.PNG")
+    for score in (None, 0.2, 0.5):
+        option = () if score is None else ("--min-score", score)
+        out = fast(photos / "grey.PNG", "--segmenter", "maskrcnn", "--force", *option)[2]
+        content = json.loads((out / "instances.json").read_text(encoding="utf-8"))
+        told[score] = [annotation["score"] for annotation in content["annotations"]]
+        picture = np.array(Image.open(out / "overlays/maskrcnn/grey.png"))
+        drawn[score] = [bool((picture != photo)[-1, half].any()) for half in (left, right)]
+    assert told == {None: [0.9, 0.3], 0.2: [0.9, 0.3], 0.5: [0.9]}
+    # by default, what is less sure than .5 is not drawn
+    assert drawn == {None: [True, False], 0.2: [True, True], 0.5: [True, False]}
 
 
 def test_one_photo_is_in_memory_at_a_time(fast, photos, monkeypatch):
@@ -265,6 +263,7 @@ def test_one_photo_is_in_memory_at_a_time(fast, photos, monkeypatch):
     assert len(alive) == 5
 
 
+@pytest.mark.slow
 def test_equal_photos_give_equal_files(predict, photos, tmp_path):
     out = predict(photos)[2]
     first = out.rename(tmp_path / "first")
