@@ -27,6 +27,7 @@ from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import config_value
 from irnet_pipe.data.photos import normalise
+from irnet_pipe.deployment.trained import find_segmenters
 from irnet_pipe.evaluation.ground_truth import open_truth
 from irnet_pipe.export.published import open_published
 from irnet_pipe.export.torchvision_weights import export_weights
@@ -173,6 +174,10 @@ def test_weights_are_published_and_taken_back_by_the_next_run(pipeline, publishe
             "recipe": "0123456789abcdef",
             "inference": {key: config_value(pipeline.config, key) for key in settings},
         }
+    found = {trained.kind: trained for trained in find_segmenters(published)}
+    for kind, settings in INFERENCE.items():
+        assert found[kind].settings == {key: config_value(pipeline.config, key) for key in settings}
+        assert found[kind].classes == CLASSES
     copy = Path(shutil.copytree(published, tmp_path / "copy"))
     (target,) = pipeline.plan.targets
     others = tuple(parent for parent in target.record.parents if not parent.stage.startswith("train_"))

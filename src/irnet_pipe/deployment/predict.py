@@ -19,7 +19,7 @@ from irnet_pipe.deployment.photo_set import PhotoSet
 from irnet_pipe.deployment.trained import TrainedSegmenter
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.new_folder import NewFolder, new_folder
-from irnet_pipe.runtime.memory import give_back_freed
+from irnet_pipe.runtime.memory import GIVE_BACK_EVERY, give_back_freed
 from irnet_pipe.runtime.progress import Progress
 
 PREDICTION = NewFolder(marker="predict.json", kind="prediction", option="--out")
@@ -72,7 +72,9 @@ def predict(
 def _over_photos(photos: PhotoSet, outputs: Sequence[Output], *, max_pixels: int) -> Skipped:
     progress = Progress(total=len(photos.names), title="predict", unit="photos")
     skipped = {}
-    for name in progress.over(photos.names):
+    for number, name in enumerate(progress.over(photos.names)):
+        if number % GIVE_BACK_EVERY == 0:
+            give_back_freed()
         path = photos.base / name
         try:
             photo = _open(path, max_pixels=max_pixels)
@@ -83,7 +85,6 @@ def _over_photos(photos: PhotoSet, outputs: Sequence[Output], *, max_pixels: int
             continue
         for output, of_photo in zip(outputs, found, strict=True):
             output.write(photo, of_photo, name=name, png=photos.output_name(name))
-        give_back_freed()
     return skipped
 
 

@@ -35,14 +35,14 @@ def new_folder(to: Path, made: NewFolder, *, force: bool) -> Iterator[Path]:
     Raises:
         InputError: `to` is taken, and not by an earlier folder of its kind that may be replaced.
     """
-    check_place(to, made, force=force)
+    _check_place(to, made, force=force)
     place = to.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}.tmp"
     temporary.mkdir()
     try:
         yield temporary
-        check_place(to, made, force=force)
+        _check_place(to, made, force=force)
         if place.exists():
             replaced = temporary.with_suffix(".old")
             place.rename(replaced)
@@ -54,12 +54,7 @@ def new_folder(to: Path, made: NewFolder, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_place(to: Path, made: NewFolder, *, force: bool) -> None:
-    """Check that a folder may be made.
-
-    Raises:
-        InputError: see `new_folder`.
-    """
+def _check_place(to: Path, made: NewFolder, *, force: bool) -> None:
     kind, option = made.kind, made.option
     if not os.path.lexists(to) or (to.is_dir() and not any(to.iterdir())):
         return
