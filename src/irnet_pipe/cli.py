@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__, cli_evaluate, cli_export, cli_results
+from irnet_pipe import __version__, cli_deployment, cli_evaluate, cli_export, cli_results
 from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
 from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
@@ -42,7 +42,8 @@ DEVICE_STAGES = (*TRAINERS, "infer_cam", "infer_irnet", "infer_maskrcnn", "infer
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit code.
 
-    0; 1 where `status` finds a run unfinished, or `gc` damage; 2 for bad input; 75 for a trainer told to stop.
+    0; 1 where `status` finds a run unfinished, `gc` damage, `predict` a photo that it cannot use, or `export-model` a
+    deviation; 2 for bad input; 75 for a trainer told to stop.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     ranks = Ranks.of(os.environ)
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_results.add_verbs(verbs)
     cli_evaluate.add_verb(verbs)
     cli_export.add_verb(verbs)
+    cli_deployment.add_verbs(verbs)
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
     _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))

@@ -52,12 +52,13 @@ def publish(recipe: Path, output: Path) -> None:
     _unpack(results / primary.path, output)
     for other in others:
         _unpack(results / other.path, output / VARIANTS / _variant(results, other))
+    made_of = ancestors(record, results)
     for parent in record.parents:
-        _copy(results / parent.path, parent.stage, output)
+        _copy(results / parent.path, parent.stage, output, made_of=made_of)
     scored = [results / parent.path for parent in record.parents if parent.stage.startswith("evaluate_")]
     if scored:
         _write_scores(scored, output)
-    costs = [Cost(above, read_attempts(results, above)) for above in ancestors(record, results)]
+    costs = [Cost(above, read_attempts(results, above)) for above in made_of]
     replace_text(output / COSTS_TABLE, costs_csv(costs))
     replace_text(output / COSTS_PAGE, costs_page(costs, run=output.name))
     replace_text(output / marker_name(record.recipe), _provenance(record))
@@ -90,12 +91,14 @@ def _write_scores(paths: Sequence[Path], output: Path) -> None:
     replace_text(output / "summary.txt", summary_text(scores))
 
 
-def _copy(path: Path, stage: str, output: Path) -> None:
+def _copy(path: Path, stage: str, output: Path, *, made_of: Sequence[Record]) -> None:
     if stage.removeprefix("train_") in SEGMENTERS:
         # torch is imported where there are weights alone
         from irnet_pipe.export.torchvision_weights import export_weights
 
-        export_weights(path, output, kind=stage.removeprefix("train_"))
+        kind = stage.removeprefix("train_")
+        settings = [above.spec["config"] for above in made_of if above.stage == f"infer_{kind}"]
+        export_weights(path, output, kind=kind, inference=settings[0])
     elif stage == "report":
         try:
             replace_text(output / "report.html", path.read_text(encoding="utf-8"))

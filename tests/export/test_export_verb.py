@@ -159,7 +159,7 @@ def test_earlier_export_is_replaced_by_force_alone(made_up, tmp_path, capsys):
     made_up.export("coco", to)
     capsys.readouterr()
     told = error_of(capsys, made_up.output, "--format", "yolo", "--to", to)
-    assert told == f"{to}: holds an export; give --to another folder, or replace it by --force"
+    assert told == f"{to}: holds an earlier export; give --to another folder, or replace it by --force"
     made_up.export("yolo", to, "--force")
     assert (to / "data.yaml").exists() and not (to / "annotations").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -197,7 +197,7 @@ def test_half_an_export_has_another_name(made_up, tmp_path, monkeypatch):
 
     def look(dataset: Dataset, folder: Path) -> None:
         seen.extend(path.name for path in tmp_path.iterdir())
-        assert not (folder / module.MARKER).exists()
+        assert not (folder / module.EXPORT.marker).exists()
 
     monkeypatch.setattr(Format, "load", lambda self: look)
     convert(Dataset(open_published(made_up.output)), "coco", to=tmp_path / "out")

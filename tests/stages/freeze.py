@@ -38,7 +38,8 @@ from irnet_pipe.runtime.job import Job
 FOLDER = Path(__file__).parents[1] / "frozen"
 SAMPLES = 16
 """Values that are frozen of each tensor of a state dict."""
-HEADER = ("format", "format-version", "kind", "kind-version", "recipe")
+HEADER = ("format", "format-version", "kind", "kind-version", "recipe", "digest")
+"""Keys of JSON that say what a file is: recipes change with any stage above."""
 Content = dict[str, np.ndarray | str]
 
 

@@ -16,8 +16,8 @@ from irnet_pipe.artifacts.masks import read_semantic
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config.crf import ProbabilityCrf
 from irnet_pipe.models.deeplab import DeepLab, most_probable_class, multi_scale_probabilities
+from irnet_pipe.models.inference import refine_probabilities
 from irnet_pipe.numerics.run_lengths import decode_rle
-from irnet_pipe.stages import infer_deeplab
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_crf_is_an_option_that_follows_the_photo():
     probability[0, :, :16] = probability[1, :, 16:] = 0.7
     probability[:, 12, 8] = torch.tensor([0.45, 0.55])  # a stray pixel
     crf = ProbabilityCrf().model_dump()
-    assert infer_deeplab._refined(probability, photo, crf) is probability
-    refined = infer_deeplab._refined(probability, photo, crf | {"iterations": 5})
+    assert refine_probabilities(probability, photo, crf) is probability
+    refined = refine_probabilities(probability, photo, crf | {"iterations": 5})
     torch.testing.assert_close(refined.sum(dim=0), torch.ones(24, 32))
     label = most_probable_class(refined, size=(24, 32))
     assert not label[:, :16].any() and label[:, 16:].all()

@@ -25,7 +25,9 @@ from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.weights import write_weights
+from irnet_pipe.config import config_value
 from irnet_pipe.data.photos import normalise
+from irnet_pipe.deployment.trained import find_segmenters
 from irnet_pipe.evaluation.ground_truth import open_truth
 from irnet_pipe.export.published import open_published
 from irnet_pipe.export.torchvision_weights import export_weights
@@ -38,6 +40,11 @@ from irnet_pipe.recipes import record_path
 
 CLASSES = ["box", "disc"]
 NETWORKS = {"maskrcnn": MaskRcnn, "deeplab": DeepLab}
+INFERENCE = {
+    "maskrcnn": ["maskrcnn.infer"],
+    "deeplab": ["deeplab.infer", "dataset.working_long_side"],
+}
+"""Settings that the inference of each depends on."""
 
 
 def write_network(path: Path, kind: str, *, backbone: str) -> Path:
@@ -155,17 +162,23 @@ def test_gathered_files_are_whole_and_state_their_recipe(pipeline):
 
 
 def test_weights_are_published_and_taken_back_by_the_next_run(pipeline, published, tmp_path):
-    for kind in NETWORKS:
+    for kind, settings in INFERENCE.items():
         state = torch.load(published / f"{kind}.pth", weights_only=True)
         assert all(isinstance(value, torch.Tensor) for value in state.values())
         assert json.loads((published / f"{kind}.json").read_text(encoding="utf-8")) == {
+            "kind": kind,
             "builder": None,  # torchvision has none for ResNet-18
             "backbone": "resnet18",
             "num_classes": 3,
             "classes": ["background", *CLASSES],
             "learnt_from": "truth",
             "recipe": "0123456789abcdef",
+            "inference": {key: config_value(pipeline.config, key) for key in settings},
         }
+    found = {trained.kind: trained for trained in find_segmenters(published)}
+    for kind, settings in INFERENCE.items():
+        assert found[kind].settings == {key: config_value(pipeline.config, key) for key in settings}
+        assert found[kind].classes == CLASSES
     copy = Path(shutil.copytree(published, tmp_path / "copy"))
     (target,) = pipeline.plan.targets
     others = tuple(parent for parent in target.record.parents if not parent.stage.startswith("train_"))
@@ -194,7 +207,7 @@ torch.save(found[0] if isinstance(found, list) else dict(found), "found.pth")
 def seen_alone(folder: Path, kind: str, photo: torch.Tensor, **options: int) -> dict[str, torch.Tensor]:
     """What torchvision sees with published weights in a process that cannot import irnet_pipe."""
     source = write_network(folder / "source.pth", kind, backbone="resnet50")
-    export_weights(source, folder, kind=kind)
+    export_weights(source, folder, kind=kind, inference={})
     torch.save(photo, folder / "photo.pth")
     command = [sys.executable, "-c", ALONE, kind, json.dumps(options)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)

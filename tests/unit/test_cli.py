@@ -24,7 +24,7 @@ from irnet_pipe.workflow import prepare
 
 LIGHT = (
     *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
-    *("cli", "cli_results", "cli_evaluate", "cli_export", "export.formats"),
+    *("cli", "cli_results", "cli_evaluate", "cli_export", "cli_deployment", "export.formats"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
@@ -77,7 +77,7 @@ def test_every_stage_has_a_verb_of_its_name():
     [
         *cli.STAGE_VERBS,
         *("index_dataset", "validate", "status", "info", "gc", "evaluate", "export"),
-        *("import-weights", "download"),
+        *("import-weights", "download", "predict", "export-model"),
     ],
 )
 def test_help(verb, capsys):
@@ -235,7 +235,7 @@ def test_stages_with_a_device_are_those_that_use_one():
     using = {
         path.stem
         for path in (package / "stages").glob("*.py")
-        if re.search(r"import autocast, use_device|training\.(loop|segmenter) import", path.read_text())
+        if re.search(r"import (autocast, )?use_device|training\.(loop|segmenter) import", path.read_text())
     }
     assert set(cli.DEVICE_STAGES) == using
     rules = "".join(path.read_text() for path in (package.parents[1] / "workflow/rules").glob("*.smk"))

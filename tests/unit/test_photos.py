@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from irnet_pipe.data.photo_files import decode, examine
-from irnet_pipe.data.photos import load_photo, normalise, rescale, working_size
+from irnet_pipe.data.photos import load_photo, normalise, rescale, shrink, working_size
 from irnet_pipe.errors import InputError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -126,6 +126,8 @@ def test_the_size_is_checked_before_decoding(tmp_path: Path) -> None:
     data = path.read_bytes()
     with pytest.raises(InputError, match="400000000 pixels exceed"):
         decode(data[: len(data) // 2], path, max_pixels=64_000_000)
+    with pytest.raises(InputError, match=r"400000000 pixels exceed dataset\.max_pixels 64000000"):
+        load_photo(path, max_pixels=64_000_000)
 
 
 @settings(deadline=None, max_examples=50)
@@ -149,6 +151,15 @@ def test_long_side_is_reached_without_aliasing(tmp_path: Path) -> None:
     assert load_photo(tmp_path / "a.png", long_side=400).shape == (400, 200, 3)
     thin = save(tmp_path / "b.png", Image.new("L", (8000, 16)))
     assert load_photo(thin, long_side=100).shape == (1, 100, 3)
+
+
+@pytest.mark.parametrize("long_side", [None, 37, 400])
+def test_shrinking_is_what_loading_does(
+    tmp_path: Path, rng: np.random.Generator, long_side: int | None
+) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(rng.integers(0, 256, (60, 90, 4), dtype=np.uint8)))
+    loaded = load_photo(path, long_side=long_side)
+    assert (shrink(load_photo(path), long_side=long_side) == loaded).all()
 
 
 def test_rescale_is_pils_bicubic_at_rounded_sides(rng: np.random.Generator) -> None:

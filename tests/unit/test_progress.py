@@ -58,6 +58,17 @@ def test_bar_on_a_terminal(clock):
     assert second == f"[{'█' * 24}] x: 2/2 images · 1.00/s · ETA 0s\n"
 
 
+@pytest.mark.parametrize(("stream", "said"), [(io.StringIO(), "why\n"), (Terminal(), "\r\x1b[Kwhy\n")])
+def test_lines_between(clock, stream, said):
+    """On a terminal they take the place of the bar, which the next update draws again."""
+    progress = Progress(total=2, title="predict", stream=stream)
+    progress.say("why")
+    assert stream.getvalue() == said
+    clock(20)
+    progress.update(1)
+    assert "predict: 1/2" in stream.getvalue().removeprefix(said)
+
+
 def test_rate_counts_from_where_an_earlier_attempt_stopped(clock):
     stream = io.StringIO()
     progress = Progress(total=100, title="x", every=1, stream=stream)

@@ -152,7 +152,7 @@ def test_marker_comes_last(results, monkeypatch):
     """A crash leaves no marker that vouches for half of the files."""
     publish(results.publication("one", results.masks("full")), results.output)
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_copy", crash)

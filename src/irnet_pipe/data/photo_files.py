@@ -71,7 +71,7 @@ def find_photos(folder: Path, *, root: Path, skip: list[Path]) -> PhotoFolder:
         InputError: a file name is not UTF-8.
     """
     stats = scan_files(folder, suffixes=SUFFIXES, skip=skip)
-    undecodable = [name for name in stats if not _is_text(name)]
+    undecodable = [name for name in stats if not is_text(name)]
     if undecodable:
         raise InputError(
             f"{folder}: file name {name!r} is not UTF-8; rename the file" for name in undecodable
@@ -89,7 +89,8 @@ def find_photos(folder: Path, *, root: Path, skip: list[Path]) -> PhotoFolder:
     )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a file name is UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -111,7 +112,7 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
     import struct
     import zlib
 
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     # `max_pixels` guards against image bombs; PIL's own guard has a fixed bound.
     Image.MAX_IMAGE_PIXELS = None
@@ -122,8 +123,10 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
         image.load()
         return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
+        # what PIL says of these is the address of an object
+        reason = "no image of a known format" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(
-            f"{path}: cannot be decoded ({error}); replace the file, or take it out of the lists"
+            f"{path}: cannot be decoded ({reason}); replace the file, or take it out of the lists"
         ) from None
 
 

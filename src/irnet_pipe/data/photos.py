@@ -17,7 +17,9 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
-def load_photo(path: Path, *, long_side: int | None = None) -> NDArray[np.uint8]:
+def load_photo(
+    path: Path, *, long_side: int | None = None, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
     """Load a photo (H, W, 3) as displayed.
 
     EXIF orientation is applied, transparency is laid on white, 16 bits a channel are scaled to 8; of an
@@ -26,9 +28,10 @@ def load_photo(path: Path, *, long_side: int | None = None) -> NDArray[np.uint8]
     Args:
         path: a JPEG, PNG, WebP, TIFF or BMP file.
         long_side: bound of the longer side, to which photos are scaled down (bicubic, antialiased).
+        max_pixels: greatest number of pixels of the file, checked before it is decoded.
 
     Raises:
-        InputError: the file is missing, damaged or of a pixel type that is not supported.
+        InputError: the file is missing, damaged, too large or of a pixel type that is not supported.
     """
     try:
         data = path.read_bytes()
@@ -36,7 +39,7 @@ def load_photo(path: Path, *, long_side: int | None = None) -> NDArray[np.uint8]
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); put the photo back, or index anew"
         ) from None
-    image = _rgb(decode(data, path))
+    image = _rgb(decode(data, path, max_pixels=max_pixels))
     height, width = working_size(image.height, image.width, long_side=long_side)
     return _resized(image, height, width)
 
@@ -49,6 +52,11 @@ def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int
     # Rounded half up, in integers: the same on every machine.
     scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
     return scaled[0], scaled[1]
+
+
+def shrink(photo: NDArray[np.uint8], *, long_side: int | None) -> NDArray[np.uint8]:
+    """A photo (H, W, 3) as `load_photo` gives it with this `long_side`."""
+    return _resized(Image.fromarray(photo), *working_size(*photo.shape[:2], long_side=long_side))
 
 
 def rescale(photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

@@ -93,9 +93,9 @@ class MaskRcnn(Segmenter):
 
     @torch.no_grad()
     def detect(self, photo: Tensor) -> Detections:
-        """Instances of one photo (3, h, w) uint8, in evaluation mode."""
+        """Instances of one photo (3, h, w), uint8 or float32 in 0…1, in evaluation mode."""
         network: Any = self.network
-        whole = network.transform.normalize(photo.float() / 255)
+        whole = network.transform.normalize(photo if photo.is_floating_point() else photo.float() / 255)
         batch = network.transform.batch_images([whole], network.transform.size_divisible)
         images = ImageList(batch, [(whole.shape[-2], whole.shape[-1])])
         features = network.backbone(batch)

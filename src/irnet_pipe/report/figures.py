@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from irnet_pipe.export.voc import MAX_LABELS, VOID, voc_palette
+from irnet_pipe.numerics.run_lengths import decode_rle
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.floating]
@@ -112,18 +113,31 @@ def draw_instance_map(instance_map: npt.NDArray[np.integer]) -> Image.Image:
     return Image.fromarray(distinct_colours(int(instance_map.max(initial=0)) + 1)[instance_map])
 
 
-def draw_instances(photo: UInt8Array, masks: npt.NDArray[np.bool_]) -> Image.Image:
+def draw_instances(
+    photo: UInt8Array, masks: npt.NDArray[np.bool_], *, colours: UInt8Array | None = None
+) -> Image.Image:
     """Instance masks over the photo, each tinted and outlined in its colour; later ones lie on top.
 
     Args:
         photo: (H, W, 3) uint8.
         masks: (m, H, W) bool.
+        colours: (m, 3); distinct ones if None.
     """
     picture = photo.astype(np.float32)
-    for mask, colour in zip(masks, distinct_colours(len(masks)).astype(np.float32), strict=True):
+    colours = distinct_colours(len(masks)) if colours is None else colours
+    for mask, colour in zip(masks, colours.astype(np.float32), strict=True):
         picture[mask] = 0.5 * picture[mask] + 0.5 * colour
         picture[_outline(mask)] = colour
     return Image.fromarray(np.rint(picture).astype(np.uint8))
+
+
+def decode_at(
+    masks: Sequence[npt.NDArray[np.uint32]], *, size: tuple[int, int], shown: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Run lengths of masks of a photo of `size` (H, W) as (m, h, w) bool, at the size (h, w) at which it is shown."""
+    rows, columns = (np.arange(to) * side // to for side, to in zip(size, shown, strict=True))
+    stack = [decode_rle(runs, size=size)[np.ix_(rows, columns)] for runs in masks]
+    return np.array(stack, dtype=bool).reshape(-1, *shown)
 
 
 def colour_map(values: FloatArray, *, anchors: Sequence[tuple[int, int, int]]) -> UInt8Array:

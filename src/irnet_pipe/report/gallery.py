@@ -17,7 +17,6 @@ from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.run_lengths import decode_rle
 from irnet_pipe.report import figures
 from irnet_pipe.report.html import Gallery, Picture, Row
 from irnet_pipe.runtime.job import Job
@@ -142,8 +141,6 @@ class _Drawer:
 
     def _instances(self, caption: str, masks: Sequence[np.ndarray], size: tuple[int, int]) -> Picture:
         """Instances over the photo, at the size at which the photo is shown."""
-        height, width = self.photo.shape[:2]
-        rows = np.arange(height) * size[0] // height
-        columns = np.arange(width) * size[1] // width
-        stack = np.array([decode_rle(runs, size=size)[np.ix_(rows, columns)] for runs in masks], dtype=bool)
-        return Picture(caption, figures.draw_instances(self.photo, stack.reshape(-1, height, width)))
+        shown = (self.photo.shape[0], self.photo.shape[1])
+        stack = figures.decode_at(masks, size=size, shown=shown)
+        return Picture(caption, figures.draw_instances(self.photo, stack))

@@ -87,6 +87,11 @@ class Progress:
             self.stream.write(text + "\n")
         self.stream.flush()
 
+    def say(self, text: str) -> None:
+        """Write a line of its own; a bar is drawn again below it."""
+        self.stream.write(("\r\x1b[K" if self.terminal else "") + text + "\n")
+        self.stream.flush()
+
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """Iterate over items; each counts as finished when the next one is asked for."""
         for done, item in enumerate(items, 1):

@@ -16,14 +16,11 @@ from irnet_pipe.models.cam_net import CamNet, multi_scale_class_maps
 from irnet_pipe.models.trained import load_cam_net
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
-from irnet_pipe.runtime.memory import explain_out_of_memory, give_back_freed, too_large_photo
+from irnet_pipe.runtime.memory import GIVE_BACK_EVERY, explain_out_of_memory, give_back_freed, too_large_photo
 from irnet_pipe.runtime.photos import image_size, open_photo
 
 SIZE_KEYS = "dataset.working_long_side or the largest of cam.infer.scales"
 """What decides how large an image the network sees."""
-
-GIVE_BACK_EVERY = 4
-"""Photos between two requests to give back freed memory; one for each would cost 4 % of the time."""
 
 
 def run(job: Job) -> None:
