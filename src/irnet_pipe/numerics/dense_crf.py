@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 
-from irnet_pipe.numerics.mean_field import mean_field, normalise
+from irnet_pipe.numerics.mean_field import LANES, mean_field, normalise
 from irnet_pipe.numerics.permutohedral import Floats, Lattice, build_lattice
 
 
@@ -43,13 +43,14 @@ class DenseCRF:
             raise ValueError(f"compat {gaussian_compat} and {bilateral_compat} must be at least 0")
         height, width = image.shape[:2]
         self._shape = (height, width)
-        position = np.empty((height, width, 2), np.float32)
-        position[..., 0], position[..., 1] = np.arange(width), np.arange(height)[:, None]
-        self._gaussian = normalise(_lattice(position / np.float32(gaussian_sxy)), gaussian_compat)
         features = np.empty((height, width, 5), np.float32)
-        np.divide(position, np.float32(bilateral_sxy), out=features[..., :2])
+        _write_position(features, bilateral_sxy)
         np.divide(image.numpy(), np.float32(bilateral_srgb), out=features[..., 2:])
+        # the larger one first: while a lattice is built it takes twice its memory
         self._bilateral = normalise(_lattice(features), bilateral_compat)
+        features = np.empty((height, width, 2), np.float32)
+        _write_position(features, gaussian_sxy)
+        self._gaussian = normalise(_lattice(features), gaussian_compat)
 
     def infer(
         self, labels: torch.Tensor, *, n_labels: int, gt_prob: float = 0.7, iterations: int = 10
@@ -76,9 +77,12 @@ class DenseCRF:
         lead = math.log(gt_prob) - math.log((1 - gt_prob) / (n_labels - 1))
         maps = labels.reshape(-1, 1, math.prod(self._shape))
         others = torch.arange(1, n_labels)[:, None]
-        sign = (maps == others).to(torch.int8) - (maps == 0).to(torch.int8)
-        best, index = self._refine(sign, lead, iterations).max(dim=1)
-        return index.add_(1).mul_(best > 0).reshape(labels.shape)
+        refined = []
+        for some in torch.split(maps, max(1, LANES // (n_labels - 1))):  # as many as are filtered at a time
+            sign = (some == others).to(torch.int8) - (some == 0).to(torch.int8)
+            best, index = self._refine(sign, lead, iterations).max(dim=1)
+            refined.append(index.add_(1).mul_(best > 0))
+        return torch.cat(refined).reshape(labels.shape)
 
     def infer_unary(self, unary: torch.Tensor, *, iterations: int = 10) -> torch.Tensor:
         """Label probabilities after mean field.
@@ -102,6 +106,13 @@ class DenseCRF:
         before = np.ascontiguousarray(unary.reshape(-1, n_pixels).numpy())
         after = mean_field(before, np.float32(lead), n_others, self._gaussian, self._bilateral, iterations)
         return torch.from_numpy(after).reshape(maps, n_others, n_pixels)
+
+
+def _write_position(features: Floats, deviation: float) -> None:
+    """Write x and y of each pixel, in standard deviations, into the first two of (H, W, d) features."""
+    height, width = features.shape[:2]
+    np.divide(np.arange(width, dtype=np.float32), np.float32(deviation), out=features[..., 0])
+    np.divide(np.arange(height, dtype=np.float32)[:, None], np.float32(deviation), out=features[..., 1])
 
 
 def _lattice(features: Floats) -> Lattice:
