@@ -43,10 +43,33 @@ def decode_scored_maps(
         `labels` (H0, W0) int32, 0 background, i + 1 map i; `best` (H0, W0) float32, the score of the label;
         on the CPU.
     """
-    # without any positive score all is background, and nothing is divided by zero
-    peak = max((float(_enlarge(one, size).max()) for one in score), default=0.0) or 1.0
-    maps = (_enlarge(one, size) / peak for one in score)
+    peak = _peak(score, size, stride=4)
+    maps = (_enlarge(one, size, stride=4) / peak for one in score)
     return label_pixels(maps, size=size, full_size=full_size, bg_threshold=bg_threshold)
+
+
+def decode_with_background(
+    score: torch.Tensor, *, size: tuple[int, int], full_size: tuple[int, int] | None = None, stride: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Label each pixel with the map of the highest score, of which the first is the background.
+
+    The maps are enlarged, cropped, divided by the largest value of all but the first and resized, as
+    `decode_scored_maps` does.
+
+    Args:
+        score: (1 + n, h, w) non-negative score maps.
+        size: (H, W) of the photo as processed.
+        full_size: (H0, W0) of the photo itself; `size` if None.
+        stride: of the maps, pixels.
+
+    Returns:
+        `labels` and `best`, see `decode_scored_maps`; of equal scores, background comes first, then the lower map.
+    """
+    peak = _peak(score[1:], size, stride=stride)
+    maps = (_enlarge(one, size, stride=stride) / peak for one in score)
+    # below every score: the background is a map like the others
+    labels, best = label_pixels(maps, size=size, full_size=full_size, bg_threshold=-1)
+    return labels - 1, best
 
 
 def label_pixels(
@@ -77,10 +100,16 @@ def label_pixels(
     return torch.from_numpy(labels), torch.from_numpy(best)
 
 
-def _enlarge(score: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _peak(score: torch.Tensor, size: tuple[int, int], *, stride: int) -> float:
+    """Largest value of maps once enlarged."""
+    # without any positive score all is background, and nothing is divided by zero
+    return max((float(_enlarge(one, size, stride=stride).max()) for one in score), default=0.0) or 1.0
+
+
+def _enlarge(score: torch.Tensor, size: tuple[int, int], *, stride: int) -> torch.Tensor:
     """(h, w) → (H, W), contiguous on the CPU."""
     enlarged = functional.interpolate(
-        score.cpu().float()[None, None], scale_factor=4, mode="bilinear", align_corners=False
+        score.cpu().float()[None, None], scale_factor=stride, mode="bilinear", align_corners=False
     )
     return enlarged[0, 0, : size[0], : size[1]].contiguous()
 

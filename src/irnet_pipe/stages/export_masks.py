@@ -1,7 +1,8 @@
 """export_masks: pseudo instance and semantic masks of one variant (Ahn et al. 2019, sec. 5).
 
 Variants: `cam` takes the CAM itself, instances are its connected components; `boundary` takes the class-wise random
-walk, instances are connected components; `full` takes the instance-wise random walk.
+walk, instances are connected components; `full` takes the instance-wise random walk. `affinitynet` takes AffinityNet's
+random walk, with a background score of its own in place of a threshold, and connected components (Ahn and Kwak 2018).
 
 Stored per image, at the size of the displayed photo: instance runs (COCO RLE) with instance_class and
 instance_score, and semantic runs with class_id.
@@ -9,7 +10,7 @@ instance_score, and semantic runs with class_id.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -19,19 +20,43 @@ from irnet_pipe.artifacts.arrays import pack_runs, unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
+from irnet_pipe.numerics.affinity_labels import STRIDE
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.masks import decode_scored_maps, detect_in_label_map, label_pixels
+from irnet_pipe.numerics.masks import (
+    decode_scored_maps,
+    decode_with_background,
+    detect_in_label_map,
+    label_pixels,
+)
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
+
+
+class Source(NamedTuple):
+    """What the masks of a variant are made of: an artifact, and its maps of classes and of instances."""
+
+    stage: str
+    kind: str
+    semantic: str
+    instance: str
+
+
+SOURCES = {
+    "cam": Source("infer_cam", "cam", semantic="cam", instance="cam"),
+    "boundary": Source("propagate", "propagation", semantic="class_score", instance="class_score"),
+    "full": Source("propagate", "propagation", semantic="class_score", instance="instance_score"),
+    "affinitynet": Source(
+        "propagate_affinitynet", "affinity_propagation", semantic="score", instance="score"
+    ),
+}
 
 
 def run(job: Job) -> None:
     """Write the masks of a shard."""
     torch.set_num_threads(1)
-    cams = job.fact("variant") == "cam"
-    source = job.parent("infer_cam" if cams else "propagate")
+    source = SOURCES[job.fact("variant")]
     with (
-        ArtifactReader(source, kind="cam" if cams else "propagation") as scores,
+        ArtifactReader(job.parent(source.stage), kind=source.kind) as scores,
         write_artifact(job.output, job.record) as writer,
     ):
         for entry in job.progress(job.images):
@@ -53,11 +78,13 @@ def _label(
         cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working)
         return label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
     score = torch.from_numpy(unpack_maps(scores, image_id, name))
+    if name == "score":  # the first is the background's
+        return decode_with_background(score, size=size.working, full_size=size.full, stride=STRIDE)
     return decode_scored_maps(score, size=size.working, full_size=size.full, bg_threshold=threshold)
 
 
 def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    name = "cam" if job.fact("variant") == "cam" else "class_score"
+    name = SOURCES[job.fact("variant")].semantic
     threshold = job.setting("export.semantic")["bg_threshold"]
     labels, _ = _label(scores, image_id, name, size=size, threshold=threshold)
     n_classes = len(scores.read(image_id, "class_id"))
@@ -65,7 +92,7 @@ def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) 
 
 
 def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    name = {"cam": "cam", "boundary": "class_score", "full": "instance_score"}[job.fact("variant")]
+    name = SOURCES[job.fact("variant")].instance
     settings = job.setting("export.instance")
     labels, best = _label(scores, image_id, name, size=size, threshold=settings["bg_threshold"])
     min_area = settings["min_fragment"] * size.height * size.width
