@@ -11,6 +11,7 @@ from irnet_pipe.numerics.clustering import connected_components
 from irnet_pipe.numerics.masks import (
     decode_maps,
     decode_scored_maps,
+    decode_with_background,
     detect_in_label_map,
     detect_instances,
 )
@@ -52,6 +53,23 @@ def test_label_map_at_another_size_is_that_of_the_resized_scores(full_size):
     chosen = stacked.gather(0, labels.long()[None])[0]
     torch.testing.assert_close(chosen, stacked.amax(0), rtol=0, atol=1e-5)
     assert (labels == stacked.argmax(0)).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("full_size", [None, (70, 100)])
+def test_background_may_be_a_map_of_its_own(full_size):
+    score, size = smooth_scores(4, 5, 8), (37, 57)
+    labels, best = decode_with_background(score, size=size, full_size=full_size, stride=8)
+    up = functional.interpolate(score[None], scale_factor=8, mode="bilinear", align_corners=False)
+    up = up[..., :37, :57] / up[:, 1:, :37, :57].max()
+    expected = functional.interpolate(up, full_size or size, mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(best, expected.amax(0), rtol=0, atol=1e-5)
+    assert (labels == expected.argmax(0)).float().mean() > 0.99
+    assert set(labels.unique().tolist()) == {0, 1, 2, 3}
+
+
+def test_of_equal_scores_a_background_map_comes_first():
+    labels, _ = decode_with_background(torch.zeros(3, 2, 2), size=(16, 16), stride=8)
+    assert (labels == 0).all()
 
 
 def test_of_equal_scores_background_comes_first_then_the_lower_map():

@@ -91,6 +91,6 @@ def test_a_cluster_tells_trainers_before_their_time_limit(cluster):
     values = profile(cluster)
     assert values["executor"] == cluster
     assert set(values["set-resources"]) | set(values["set-threads"]) <= set(STAGES)
-    for trainer in ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab"):
+    for trainer in ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab"):
         assert "TERM" in " ".join(values["set-resources"][trainer].values())
     assert values["retries"] > 0
