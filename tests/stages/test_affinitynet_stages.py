@@ -48,7 +48,7 @@ class TestMineAffinityNet(ShardContract):
         assert low.shape == high.shape == (1 + len(entry.labels), *reader.sizes[entry.image_id].working)
         for score in (low, high):
             assert np.abs(score.sum(axis=0) - 255).max() <= len(score) / 2, "shares of 255 that are rounded"
-        assert low[0].sum() > high[0].sum()
+        assert low[0].sum() >= high[0].sum()
 
 
 class TestPropagateAffinityNet(DeviceContract):

@@ -79,7 +79,7 @@ def jitter_colours(
     for index in rng.permutation(len(changes)):
         neutral = 0 if changes[index] is functional.adjust_hue else 1
         image = changes[index](image, neutral + strength[index] * rng.uniform(-1, 1))
-    return np.asarray(image)
+    return np.array(image)  # a copy: what PIL holds is not writable
 
 
 def crop_labels(label: NDArray[np.uint8], window: Window, *, side: int) -> Tensor:
