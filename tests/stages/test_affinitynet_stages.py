@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -11,30 +12,44 @@ import torch
 from affinitynet_run import with_affinitynet
 from contract import DeviceContract, ShardContract
 from test_export_masks import OfVariant
+from test_ranks_together import run_alone, run_together
 from tiny_pipeline import Pipeline
 
 from irnet_pipe.artifacts.arrays import unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.masks import semantic_map
-from irnet_pipe.artifacts.weights import read_weights
+from irnet_pipe.artifacts.weights import read_weights, write_weights
 from irnet_pipe.data.datasets import AffinitySamples
 from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.numerics.affinity_labels import join_background, pool_scores
 from irnet_pipe.numerics.cam import highres_cam
+from irnet_pipe.recipes import record_path, write_record
 from irnet_pipe.stages import propagate_affinitynet, train_affinitynet
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
-    values = with_affinitynet(make_tiny_values(photo_set, tmp_path_factory.mktemp("affinitynet")))
-    return Pipeline(values, {"train_cam": trained.cam})
+def weights(tmp_path_factory) -> Path:
+    """AffinityNet that has learnt nothing."""
+    path = tmp_path_factory.mktemp("trained") / "affinitynet.pth"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = AffinityNet("resnet18").state_dict()
+    header = {"kind": "affinitynet", "backbone": "resnet18", "radius": 3}
+    write_weights(path, header=header, state_dict=state, history={})
+    return path
 
 
 @pytest.fixture(scope="module")
-def dark_pipeline(tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
+def pipeline(weights, tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
+    values = with_affinitynet(make_tiny_values(photo_set, tmp_path_factory.mktemp("affinitynet")))
+    return Pipeline(values, {"train_cam": trained.cam, "train_affinitynet": weights})
+
+
+@pytest.fixture(scope="module")
+def dark_pipeline(weights, tmp_path_factory, photo_set, trained, make_tiny_values) -> Pipeline:
     values = with_affinitynet(make_tiny_values(photo_set, tmp_path_factory.mktemp("dark affinitynet")))
-    return Pipeline(values, {"train_cam": trained.dark})
+    return Pipeline(values, {"train_cam": trained.dark, "train_affinitynet": weights})
 
 
 class TestMineAffinityNet(ShardContract):
@@ -49,6 +64,11 @@ class TestMineAffinityNet(ShardContract):
         for score in (low, high):
             assert np.abs(score.sum(axis=0) - 255).max() <= len(score) / 2, "shares of 255 that are rounded"
         assert low[0].sum() >= high[0].sum()
+
+
+def far_apart(_: AffinityNet, photo: torch.Tensor) -> torch.Tensor:
+    """Features among which no walk goes anywhere."""
+    return 1e3 * torch.rand(1, 4, -(-photo.shape[-2] // 8), -(-photo.shape[-1] // 8))
 
 
 class TestPropagateAffinityNet(DeviceContract):
@@ -66,15 +86,13 @@ class TestPropagateAffinityNet(DeviceContract):
         assert score.shape == (1 + len(entry.labels), -(-height // 8), -(-width // 8))
         assert (score >= 0).all() and score[0].any()
 
-    def test_walk_of_no_steps_stores_what_the_walk_starts_from(self, job):
-        """One step among features that are far apart, as far as the walk may be shortened."""
+    def test_among_features_far_apart_scores_stay_where_they_start(self, job):
         walk = {"alpha": 2, "beta": 20, "exp_times": 0}
         config = job.record.spec["config"] | {"affinitynet.walk": walk}
         far = dataclasses.replace(
             job, record=dataclasses.replace(job.record, spec=job.record.spec | {"config": config})
         )
         with pytest.MonkeyPatch.context() as patch:
-            far_apart = lambda self, x: 1e3 * torch.rand(1, 4, -(-x.shape[-2] // 8), -(-x.shape[-1] // 8))  # noqa: E731
             patch.setattr(AffinityNet, "forward", far_apart)
             propagate_affinitynet.run(far)
         with self.open(job) as reader, ArtifactReader(job.parent("infer_cam"), kind="cam") as cams:
@@ -198,3 +216,39 @@ def test_samples_are_cropped_and_mirrored_with_their_scores(training, monkeypatc
             clear = (inside == 1) & ((share < 0.3) | (share > 0.7))
             assert (label[inside == 0] == 255).all()
             assert ((label == 1) == (share > 0.5))[clear].all()
+
+
+def written(job, **settings):
+    """A training whose record is written anew: its settings are its own."""
+    changed = with_settings(job, **settings)
+    record_path(changed.results, changed.record.recipe).unlink()  # a link to that of other tests
+    write_record(changed.results, changed.record)
+    return changed
+
+
+@pytest.mark.slow
+def test_a_training_that_was_interrupted_goes_on(pipeline, tmp_path):
+    straight, interrupted = (
+        written(pipeline.job_in(tmp_path / name, "train_affinitynet"), epochs=4)
+        for name in ("straight", "interrupted")
+    )
+    assert run_alone(straight) == ""
+    assert "after step 3 of" in run_alone(interrupted, signal_at=2)
+    assert run_alone(interrupted) == ""
+    assert interrupted.output.read_bytes() == straight.output.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one_process_would(pipeline, tmp_path):
+    settings = {"epochs": 6, "batch": 4, "optimizer": "sgd", "lr": 1e-3, "lr_head": 1e-2}
+    alone, shared = (
+        written(pipeline.job_in(tmp_path / name, "train_affinitynet"), **settings)
+        for name in ("alone", "shared")
+    )
+    assert run_alone(alone) == ""
+    assert run_together(tmp_path, {"shared": (shared, None)}) == [{"shared": ""}] * 2
+    one, two = (read_weights(job.output, kind="affinitynet") for job in (alone, shared))
+    np.testing.assert_allclose(two.history["loss"], one.history["loss"], rtol=1e-4)
+    for name, value in one.state_dict.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(two.state_dict[name], value, rtol=1e-3, atol=1e-5)

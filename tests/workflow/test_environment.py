@@ -19,6 +19,8 @@ CONDA_NAMES = {"torch": "pytorch", "snakemake": "snakemake-minimal"}
 CLUSTERS = ("slurm", "lsf")
 SHARDED = {
     "infer_cam",
+    "mine_affinitynet",
+    "propagate_affinitynet",
     "mine_relations",
     "infer_irnet",
     "refine_displacement",
