@@ -71,6 +71,7 @@ def far_apart(_: AffinityNet, photo: torch.Tensor) -> torch.Tensor:
     return 1e3 * torch.rand(1, 4, -(-photo.shape[-2] // 8), -(-photo.shape[-1] // 8))
 
 
+@pytest.mark.slow
 class TestPropagateAffinityNet(DeviceContract):
     stage = "propagate_affinitynet"
     parents = ("infer_cam", "train_affinitynet")
@@ -173,12 +174,14 @@ def test_training_starts_from_the_classifier_and_keeps_what_is_frozen(training, 
     }
 
 
+@pytest.mark.slow
 def test_loss_falls(training):
     train_affinitynet.run(with_settings(training, epochs=12))
     loss = read_weights(training.output, kind="affinitynet").history["epoch_loss"]
     assert np.mean(loss[-3:]) < 0.9 * np.mean(loss[:3])
 
 
+@pytest.mark.slow
 def test_equal_bytes_for_any_number_of_workers(training):
     train_affinitynet.run(training)
     expected = training.output.read_bytes()
