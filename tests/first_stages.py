@@ -111,7 +111,7 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "affinitynet.train.schedule": ("one_cycle", TRAIN_AFFINITYNET),
     "affinitynet.train.lr": (0.02, TRAIN_AFFINITYNET),
     "affinitynet.train.lr_head": (0.02, TRAIN_AFFINITYNET),
-    "affinitynet.train.momentum": (0.5, TRAIN_AFFINITYNET),
+    "affinitynet.train.momentum": (0.9, TRAIN_AFFINITYNET),
     "affinitynet.train.weight_decay": (0.01, TRAIN_AFFINITYNET),
     "affinitynet.train.colour_jitter": ([0, 0, 0, 0], TRAIN_AFFINITYNET),
     "affinitynet.train.freeze": ("stem", TRAIN_AFFINITYNET),

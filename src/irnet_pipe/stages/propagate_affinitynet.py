@@ -22,7 +22,7 @@ from irnet_pipe.numerics.random_walk import propagate_features
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.memory import explain_out_of_memory, too_large_photo
-from irnet_pipe.runtime.photos import open_photo
+from irnet_pipe.runtime.photos import image_size, open_photo
 
 SIZE_KEYS = "dataset.working_long_side"
 """What decides how large an image the network sees."""
@@ -41,17 +41,16 @@ def run(job: Job) -> None:
         torch.inference_mode(),
     ):
         for entry in job.progress(job.images):
-            size = cams.size(entry.image_id)
             class_id, maps = read_class_maps(cams, entry.image_id)
             arrays: dict[str, NDArray[Any]] = {"class_id": class_id}
+            photo = open_photo(job, entry)
             if len(class_id):
-                photo = open_photo(job, entry)
-                cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working)
-                too_large = too_large_photo(job.photo(entry), size=size.working, keys=SIZE_KEYS)
+                cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=photo.shape[:2])
+                too_large = too_large_photo(job.photo(entry), size=photo.shape[:2], keys=SIZE_KEYS)
                 with explain_out_of_memory(too_large):
                     with autocast(device, precision):
                         features = photo_features(model, normalise(photo).to(device))
                     score = pool_scores(join_background(cam, alpha=alpha)).to(device)
                     score = propagate_features(score, features, **walk)
                 arrays |= pack_maps("score", score.cpu().numpy())
-            writer.add(entry.image_id, size, arrays, {"stride": STRIDE})
+            writer.add(entry.image_id, image_size(entry, photo), arrays, {"stride": STRIDE})
