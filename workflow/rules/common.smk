@@ -12,13 +12,7 @@ sys.path.insert(0, str(SOURCE))
 from irnet_pipe.config import parse_runtime
 from irnet_pipe.errors import EXIT_INPUT, InputError
 from irnet_pipe.failures import failures
-from irnet_pipe.recipes import (
-    PUBLISHED_MASKS,
-    RECIPES,
-    marker_name,
-    read_record,
-    record_path,
-)
+from irnet_pipe.recipes import PUBLISHED_MASKS, RECIPES, marker_name, read_record, record_path
 
 # With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -112,10 +106,7 @@ def folder_of(publication):
 def targets(publication):
     """What people open, and the marker that vouches for it."""
     folder = folder_of(publication)
-    return [
-        f"{folder}/{PUBLISHED_MASKS}",
-        f"{folder}/{marker_name(publication.recipe)}",
-    ]
+    return [f"{folder}/{PUBLISHED_MASKS}", f"{folder}/{marker_name(publication.recipe)}"]
 
 
 def published(publication):
