@@ -201,7 +201,7 @@ NEEDED: dict[str, dict[str, object]] = {
     "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
     "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
     "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
-    # Its stages are there when the variant is asked for, at the classifier's backbone where they take its weights.
+    # AffinityNet is there when a variant asks for it.
     **{key: {"export.variants": ["affinitynet"]} for key in FIRST_STAGES if key.startswith("affinitynet.")},
     # Segmenters are there when asked for, and the long side is bounded from below by the short one.
     **{
