@@ -17,6 +17,8 @@ from irnet_pipe.workflow import prepare
 EVERY_CAM = ("infer_cam",)
 TRAIN_CAM = ("train_cam",)
 TRAIN_IRNET = ("train_irnet",)
+TRAIN_AFFINITYNET = ("train_affinitynet",)
+PROPAGATE_AFFINITYNET = ("propagate_affinitynet",)
 TRAIN_MASKRCNN = ("train_maskrcnn",)
 TRAIN_DEEPLAB = ("train_deeplab",)
 
@@ -91,6 +93,35 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "random_walk.radius": (4, ("propagate",)),
     "random_walk.beta": (8, ("propagate",)),
     "random_walk.exp_times": (6, ("propagate",)),
+    "affinitynet.backbone": ("resnet34", TRAIN_AFFINITYNET),
+    "affinitynet.weights": ("DEFAULT", TRAIN_AFFINITYNET),
+    "affinitynet.radius": (4, TRAIN_AFFINITYNET),
+    "affinitynet.relations.alpha_low": (3, ("mine_affinitynet",)),
+    "affinitynet.relations.alpha_high": (24, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.iterations": (5, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.gaussian_sxy": (2, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.gaussian_compat": (2, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.bilateral_sxy": (40, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.bilateral_srgb": (6, ("mine_affinitynet",)),
+    "affinitynet.relations.crf.bilateral_compat": (9, ("mine_affinitynet",)),
+    "affinitynet.train.epochs": (2, TRAIN_AFFINITYNET),
+    "affinitynet.train.batch": (3, TRAIN_AFFINITYNET),
+    "affinitynet.train.crop": (96, TRAIN_AFFINITYNET),
+    "affinitynet.train.optimizer": ("adamw", TRAIN_AFFINITYNET),
+    "affinitynet.train.schedule": ("one_cycle", TRAIN_AFFINITYNET),
+    "affinitynet.train.lr": (0.02, TRAIN_AFFINITYNET),
+    "affinitynet.train.lr_head": (0.02, TRAIN_AFFINITYNET),
+    "affinitynet.train.momentum": (0.9, TRAIN_AFFINITYNET),
+    "affinitynet.train.weight_decay": (0.01, TRAIN_AFFINITYNET),
+    "affinitynet.train.colour_jitter": ([0, 0, 0, 0], TRAIN_AFFINITYNET),
+    "affinitynet.train.freeze": ("stem", TRAIN_AFFINITYNET),
+    "affinitynet.train.batch_norm": ("batch", TRAIN_AFFINITYNET),
+    "affinitynet.train.precision": ("fp32", TRAIN_AFFINITYNET),
+    "affinitynet.train.threads": (1, TRAIN_AFFINITYNET),
+    "affinitynet.infer.precision": ("fp32", PROPAGATE_AFFINITYNET),
+    "affinitynet.walk.alpha": (8, PROPAGATE_AFFINITYNET),
+    "affinitynet.walk.beta": (4, PROPAGATE_AFFINITYNET),
+    "affinitynet.walk.exp_times": (6, PROPAGATE_AFFINITYNET),
     "export.variants": (["full"], ("report",)),
     "export.instance.bg_threshold": (0.3, ("export_masks",)),
     "export.instance.min_fragment": (0, ("export_masks",)),
@@ -170,6 +201,8 @@ NEEDED: dict[str, dict[str, object]] = {
     "cam.train.batch_norm": {"cam.weights": "IMAGENET1K_V1"},
     "cam.backbone": {"irnet.weights": "IMAGENET1K_V1"},
     "irnet.backbone": {"irnet.weights": "IMAGENET1K_V1"},
+    # AffinityNet is there when a variant asks for it.
+    **{key: {"export.variants": ["affinitynet"]} for key in FIRST_STAGES if key.startswith("affinitynet.")},
     # Segmenters are there when asked for, and the long side is bounded from below by the short one.
     **{
         key: {"segmenters": [key.split(".")[0]], "maskrcnn.train.short_side": [32, 64]}
@@ -180,8 +213,11 @@ NEEDED: dict[str, dict[str, object]] = {
 """Keys that have to be set before another one may be changed."""
 
 
-ASKED_FOR = tuple(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer"))
-"""Stages that no run has unless `segmenters` names them."""
+ASKED_FOR = (
+    *(f"{verb}_affinitynet" for verb in ("mine", "train", "propagate")),
+    *(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer")),
+)
+"""Stages that no run has unless `export.variants` or `segmenters` names them."""
 
 
 def changed(values: dict, **paths: object) -> dict:

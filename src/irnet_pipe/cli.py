@@ -23,6 +23,9 @@ STAGE_VERBS = {
     "calibrate_displacement": "mean displacement over the training images",
     "refine_displacement": "centroids and class-agnostic instance maps",
     "propagate": "random walk of scores within boundaries",
+    "mine_affinitynet": "scores of background and classes, from which AffinityNet learns",
+    "train_affinitynet": "train AffinityNet",
+    "propagate_affinitynet": "random walk of scores among AffinityNet's features",
     "export_masks": "pseudo instance and semantic masks",
     "train_maskrcnn": "train Mask R-CNN on the masks of a variant, or on ground truth",
     "infer_maskrcnn": "instances by the trained Mask R-CNN",
@@ -33,9 +36,16 @@ STAGE_VERBS = {
     "evaluate_masks": "scores of masks against ground truth",
     "report": "one HTML page of figures and pictures",
 }
-TRAINERS = ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab")
+TRAINERS = ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab")
 """Stages that several processes may share."""
-DEVICE_STAGES = (*TRAINERS, "infer_cam", "infer_irnet", "infer_maskrcnn", "infer_deeplab")
+DEVICE_STAGES = (
+    *TRAINERS,
+    "infer_cam",
+    "infer_irnet",
+    "propagate_affinitynet",
+    "infer_maskrcnn",
+    "infer_deeplab",
+)
 """Stages that compute on a CUDA device where there is one."""
 
 

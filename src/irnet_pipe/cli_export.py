@@ -30,7 +30,9 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     verb.add_argument("--format", choices=FORMATS, required=True, help="see above")
     verb.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder to write: new or empty")
     verb.add_argument("--force", action="store_true", help="replace an earlier export in DIR")
-    verb.add_argument("--variant", help="cam, boundary or full; the last of export.variants if not given")
+    verb.add_argument(
+        "--variant", help="cam, affinitynet, boundary or full; the last of export.variants if not given"
+    )
     verb.add_argument(
         "--val-share", type=float, default=0, metavar="SHARE", help="images that go to val, 0…1"
     )

@@ -316,6 +316,8 @@ class _Builder:
         """Weights from outside that the run reads; those that `trained` replaces are not read."""
         config, files = self.config, {}
         named: list[tuple[str, Any]] = [("cam", config.cam), ("irnet", config.irnet)]
+        if "affinitynet" in config.mask_sources:
+            named.append(("affinitynet", config.affinitynet))
         named += [(key, getattr(config, key)) for key in config.segmenters]
         for section, settings in named:
             key, value = f"{section}.trained", getattr(settings, "trained", None)

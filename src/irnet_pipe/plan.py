@@ -31,7 +31,7 @@ from irnet_pipe.stage_table import STAGES, TRAINED, readers
 Masks = dict[str, list["Artifact"]]
 """Name of masks → their artifacts."""
 
-NOT_IN_REPORT = ("propagate", "gather_masks")
+NOT_IN_REPORT = ("propagate", "mine_affinitynet", "propagate_affinitynet", "gather_masks")
 """Stages whose artifacts the report does not open: it shows the masks made of them."""
 
 
@@ -293,11 +293,24 @@ class _Planner:
         instances = self.sharded("refine_displacement", unit, [maps, mean])
         return self.sharded("propagate", unit, [self.cams[unit.name], maps, instances])
 
+    @cached_property
+    def affinitynet(self) -> Artifact:
+        """train_affinitynet, on the scores of all training images."""
+        parents = [self.train_cam] if self.config.affinitynet.weights == "cam" else []
+        parents += [self.sharded("mine_affinitynet", unit, [self.cams[unit.name]]) for unit in self.train]
+        return self.trainer("train_affinitynet", parents)
+
+    def scores(self, variant: str, unit: Unit) -> Artifact:
+        """What the masks of a variant are made of."""
+        if variant == "cam":
+            return self.cams[unit.name]
+        if variant == "affinitynet":
+            return self.sharded("propagate_affinitynet", unit, [self.cams[unit.name], self.affinitynet])
+        return self.propagated(unit)
+
     def masks(self, variant: str, units: Iterable[Unit]) -> list[Artifact]:
         """export_masks of units."""
-        sources = [
-            (unit, self.cams[unit.name] if variant == "cam" else self.propagated(unit)) for unit in units
-        ]
+        sources = [(unit, self.scores(variant, unit)) for unit in units]
         return [self.sharded("export_masks", unit, [scores], variant=variant) for unit, scores in sources]
 
     def segmenter(self, name: str) -> Artifact:

@@ -30,6 +30,8 @@ MASK_BYTES = 3 << 20
 """Of memory a region with a mask: 256 channels of 14×14 in five layers, of 28×28 in one."""
 WEIGHTS_BYTES = 400 << 20
 """Of disk for both networks and two checkpoints of the larger; a third of a segmenter's, which is published too."""
+SCORE_BYTES = 0.3
+"""Of disk a pixel of a class's probability after the CRF, which is 0 or 255 nearly everywhere."""
 
 
 def training_bytes(model: nn.Module, *, batch: int, crop: int, precision: str) -> int:
@@ -68,10 +70,10 @@ def region_bytes(*, batch: int, regions: int) -> int:
     return batch * (regions * REGION_BYTES + regions // 4 * MASK_BYTES)
 
 
-def relation_bytes(*, batch: int, crop: int, radius: int) -> int:
-    """Memory of the losses over pairs of pixels nearer than `radius` at stride 4."""
+def relation_bytes(*, batch: int, crop: int, radius: int, stride: int = 4) -> int:
+    """Memory of the losses over pairs of pixels nearer than `radius` at a stride."""
     offsets = round(math.pi * radius**2 / 2)
-    return offsets * batch * (crop // 4) ** 2 * PAIR_BYTES
+    return offsets * batch * (crop // stride) ** 2 * PAIR_BYTES
 
 
 def inference_bytes(config: Config, entries: Iterable[ImageEntry]) -> int:
@@ -88,14 +90,16 @@ def disk_bytes(config: Config, index: Index) -> int:
     """Room that the artifacts take, compression left out but for label maps."""
     bound = config.dataset.working_long_side
     scales = sum(scale**2 for scale in config.cam.infer.scales)
-    total = WEIGHTS_BYTES * (1 + 3 * len(config.segmenters))
+    affinitynet = "affinitynet" in config.mask_sources
+    total = WEIGHTS_BYTES * (1 + affinitynet + 3 * len(config.segmenters))
     for entry in {*index.train, *index.label}:
         height, width = working_size(entry.height, entry.width, long_side=bound)
         n_classes = 1 if entry.labels is None else len(entry.labels)
         cam = 2 * n_classes * scales / 256
         maps = 2 * (3 + 1 + 3 * n_classes) / 16
         label_map = 0.05
-        total += round(height * width * (cam + maps + label_map)) + 20_000
+        affinities = affinitynet * (1 + n_classes) * (2 * SCORE_BYTES + 2 / 64)
+        total += round(height * width * (cam + maps + label_map + affinities)) + 20_000
     return total
 
 

@@ -37,6 +37,22 @@ STAGES: dict[str, Stage] = {
     "calibrate_displacement": Stage(2, (), "json"),
     "refine_displacement": Stage(1, ("displacement",)),
     "propagate": Stage(2, ("random_walk",)),
+    "mine_affinitynet": Stage(1, ("affinitynet.relations", "dataset.working_long_side")),
+    "train_affinitynet": Stage(
+        1,
+        (
+            "seed",
+            "affinitynet.backbone",
+            "affinitynet.weights",
+            "affinitynet.radius",
+            "affinitynet.train",
+            "dataset.working_long_side",
+        ),
+        "pth",
+    ),
+    "propagate_affinitynet": Stage(
+        1, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
+    ),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "train_maskrcnn": Stage(1, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
     "infer_maskrcnn": Stage(1, ("maskrcnn.infer",)),

@@ -14,6 +14,7 @@ import torch
 from irnet_pipe import resources
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.config import (
+    AffinityNetSection,
     Config,
     SegmenterModel,
     SegmenterTraining,
@@ -24,6 +25,7 @@ from irnet_pipe.config import (
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
+from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.deeplab import DeepLab
@@ -67,8 +69,8 @@ class _Validation:
         self.segmenters: dict[str, SegmenterModel] = {
             name: getattr(config, name) for name in config.segmenters
         }
-        learnt_from = {str(model.training.source) for model in self.segmenters.values()}
-        self.has_irnet = bool({*config.export.variants, *learnt_from} - {"cam", "truth"})
+        self.has_irnet = bool(config.mask_sources & {"boundary", "full"})
+        self.has_affinitynet = "affinitynet" in config.mask_sources
 
     def run(self) -> list[str]:
         config = self.config
@@ -101,6 +103,12 @@ class _Validation:
         precisions = {"cam.train": cam.train.precision, "cam.infer": cam.infer.precision}
         if self.has_irnet:
             precisions |= {"irnet.train": irnet.train.precision, "irnet.infer": irnet.infer.precision}
+        if self.has_affinitynet:
+            affinitynet = self.config.affinitynet
+            precisions |= {
+                "affinitynet.train": affinitynet.train.precision,
+                "affinitynet.infer": affinitynet.infer.precision,
+            }
         for name, model in self.segmenters.items():
             precisions |= {
                 f"{name}.train": model.training.precision,
@@ -118,7 +126,10 @@ class _Validation:
             self.attempt(lambda: pretrained_state(cam.backbone, cam.weights or "none"))
         elif Path(cam.trained).is_file():
             self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
-        for model in self.segmenters.values():
+        started: list[SegmenterModel | AffinityNetSection] = [*self.segmenters.values()]
+        if self.has_affinitynet:
+            started.append(self.config.affinitynet)
+        for model in started:
             if model.weights not in ("cam", cam.weights):
                 self.attempt(partial(pretrained_state, model.backbone, model.weights or "none"))
         if not self.has_irnet:
@@ -146,13 +157,26 @@ class _Validation:
             yield from _padding("cam.train", config.cam.train.crop, config.cam.train.long_side[1])
         if self.has_irnet and config.irnet.trained is None:
             yield self.steps("irnet.train", config.irnet.train, labelled, "training images with labels")
-            sides = [max(entry.height, entry.width) for entry in index.train]
-            longest = min(max(sides, default=0), config.dataset.working_long_side or max(sides, default=0))
-            yield from _padding("irnet.train", config.irnet.train.crop, longest * config.irnet.train.scale[1])
+            longest = self.longest(index) * config.irnet.train.scale[1]
+            yield from _padding("irnet.train", config.irnet.train.crop, longest)
+        if self.has_affinitynet:
+            train = config.affinitynet.train
+            yield self.steps("affinitynet.train", train, labelled, "training images with labels")
+            yield from _padding("affinitynet.train", train.crop, self.longest(index))
+            if self.has_irnet and config.affinitynet.backbone != config.irnet.backbone:
+                yield (
+                    f"note: affinitynet.backbone is {config.affinitynet.backbone}, irnet.backbone "
+                    f"{config.irnet.backbone}: no comparison at equal networks"
+                )
         for name, model in self.segmenters.items():
             training = model.training
             what = f"training images with labels, learnt from {training.source}"
             yield self.steps(f"{name}.train", training, labelled, what)
+
+    def longest(self, index: Index) -> int:
+        """Long side of the largest training photo as it is processed."""
+        largest = max((max(entry.height, entry.width) for entry in index.train), default=0)
+        return min(largest, self.config.dataset.working_long_side or largest)
 
     def steps(self, key: str, settings: Training | SegmenterTraining, images: int, what: str) -> str:
         """Describe a training; a batch larger than the training set is a problem."""
@@ -224,10 +248,19 @@ class _Validation:
                 IRNet(irnet.backbone).train(), batch=batch, crop=crop, precision=irnet.train.precision
             )
             yield "irnet.train", heads + resources.relation_bytes(batch=batch, crop=crop, radius=irnet.radius)
+        if self.has_affinitynet:
+            yield "affinitynet.train", self.affinitynet_bytes(shares)
         if "maskrcnn" in self.segmenters:
             yield "maskrcnn.train", self.maskrcnn_bytes(len(index.classes), shares)
         if "deeplab" in self.segmenters:
             yield "deeplab.train", self.deeplab_bytes(len(index.classes), shares)
+
+    def affinitynet_bytes(self, shares: int) -> int:
+        settings, train = self.config.affinitynet, self.config.affinitynet.train
+        batch, crop = train.batch // shares, train.crop
+        model = AffinityNet(settings.backbone, freeze=train.freeze, batch_norm=train.batch_norm).train()
+        network = resources.training_bytes(model, batch=batch, crop=crop, precision=train.precision)
+        return network + resources.relation_bytes(batch=batch, crop=crop, radius=settings.radius, stride=8)
 
     def deeplab_bytes(self, n_classes: int, shares: int) -> int:
         settings, train = self.config.deeplab, self.config.deeplab.train

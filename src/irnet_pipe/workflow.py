@@ -96,7 +96,8 @@ def _indexed(settings: Iterable[Config], cache: StatCache | None) -> Iterator[tu
         weights = [(section.weights, section.trained) for section in (setting.cam, setting.irnet)]
         segmenters = [getattr(setting, name) for name in setting.segmenters]
         learnt = [(model.weights, model.training.source == "truth") for model in segmenters]
-        key = (setting.dataset, *weights, setting.segmenters, *learnt)
+        affinitynet = setting.affinitynet.weights if "affinitynet" in setting.mask_sources else None
+        key = (setting.dataset, *weights, affinitynet, setting.segmenters, *learnt)
         if key not in indexes:
             indexes[key] = build_index(setting, results=Path(setting.runtime.results), cache=cache)
         yield setting, indexes[key]

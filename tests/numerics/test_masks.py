@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from irnet_pipe.numerics.clustering import connected_components
-from irnet_pipe.numerics.label_maps import label_fragments, label_scores
+from irnet_pipe.numerics.label_maps import label_fragments, label_scores, label_with_background
 from irnet_pipe.numerics.masks import decode_maps, detect_instances
 from irnet_pipe.numerics.run_lengths import decode_rle, encode_rle, rle_area
 
@@ -27,6 +27,11 @@ def enlarged(
 def smooth_scores(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
     coarse = torch.rand(count, 4, 5, generator=torch.Generator().manual_seed(seed))
     return functional.interpolate(coarse[None], (height, width), mode="bicubic")[0].clamp(min=0)
+
+
+def decode_with_background(score: torch.Tensor, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
+    labels, best = label_with_background(score.numpy(), **options)
+    return torch.from_numpy(labels), torch.from_numpy(best)
 
 
 def decode_scored_maps(score: torch.Tensor, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,6 +58,23 @@ def test_label_map_at_another_size_is_that_of_the_resized_scores(full_size):
     chosen = stacked.gather(0, labels.long()[None])[0]
     torch.testing.assert_close(chosen, stacked.amax(0), rtol=0, atol=1e-5)
     assert (labels == stacked.argmax(0)).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("full_size", [None, (70, 100)])
+def test_background_may_be_a_map_of_its_own(full_size):
+    score, size = smooth_scores(4, 5, 8), (37, 57)
+    labels, best = decode_with_background(score, size=size, full_size=full_size, stride=8)
+    up = functional.interpolate(score[None], scale_factor=8, mode="bilinear", align_corners=False)
+    up = up[..., :37, :57] / up[:, 1:, :37, :57].max()
+    expected = functional.interpolate(up, full_size or size, mode="bilinear", align_corners=False)[0]
+    torch.testing.assert_close(best, expected.amax(0), rtol=0, atol=1e-5)
+    assert (labels == expected.argmax(0)).float().mean() > 0.99
+    assert set(labels.unique().tolist()) == {0, 1, 2, 3}
+
+
+def test_of_equal_scores_a_background_map_comes_first():
+    labels, _ = decode_with_background(torch.zeros(3, 2, 2), size=(16, 16), stride=8)
+    assert (labels == 0).all()
 
 
 def test_of_equal_scores_background_comes_first_then_the_lower_map():

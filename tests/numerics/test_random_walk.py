@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from irnet_pipe.numerics import random_walk
 from irnet_pipe.numerics.affinity import path_offsets
-from irnet_pipe.numerics.random_walk import chebyshev_coefficients, propagate
+from irnet_pipe.numerics.random_walk import chebyshev_coefficients, propagate, propagate_features
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -184,6 +184,33 @@ def test_chebyshev_expansion_equals_the_power(power):
     expansion = np.polynomial.chebyshev.chebval(x, chebyshev_coefficients(power))
     np.testing.assert_allclose(expansion, x**power, atol=1e-8)
     assert len(chebyshev_coefficients(power)) <= min(power, 6 * power**0.5) + 1
+
+
+@pytest.mark.usefixtures("product")
+def test_walk_among_features_equals_the_reference():
+    golden = np.load(GOLDEN / "affinitynet_0.npz", allow_pickle=False)
+    keys = {"radius": int(golden["radius"]), "beta": int(golden["beta"]), "exp_times": int(golden["logt"])}
+    score, features = torch.from_numpy(golden["score"]), torch.from_numpy(golden["features"])
+    assert_close(propagate_features(score, features, **keys), golden["propagated"], 2e-4)
+
+
+def test_walk_among_features_takes_pairs_of_whole_sources_alone():
+    """As the reference crops its maps: in the last rows there is no source, in the outer columns neither."""
+    score = torch.zeros(1, 7, 9)
+    score[0, 6, 4] = score[0, 0, 1] = 1
+    keys = {"radius": 3, "beta": 1, "exp_times": 0}
+    reached = propagate_features(score, torch.zeros(4, 7, 9), **keys)[0] > 0
+    targets = {(dy, dx) for (dy, dx), _ in path_offsets(3)}
+    sources = {(y, x) for y in range(5) for x in range(2, 7)}
+    expected = {(6, 4), (0, 1)}
+    expected |= {(y, x) for y, x in sources if {(6 - y, 4 - x), (0 - y, 1 - x)} & targets}
+    assert set(map(tuple, reached.nonzero().tolist())) == expected
+
+
+@pytest.mark.parametrize("size", [(4, 20), (20, 8)])
+def test_a_map_without_pairs_stays_as_it_is(size):
+    score = torch.rand(2, *size)
+    assert propagate_features(score, torch.rand(3, *size), radius=5).equal(score)
 
 
 def test_numbers_of_steps_below_one_are_refused():

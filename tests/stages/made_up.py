@@ -28,6 +28,7 @@ from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import working_size
 from irnet_pipe.export.voc import write_tar
+from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.deeplab import DeepLab
@@ -89,7 +90,24 @@ VALUES: dict[str, Any] = {
     "export": {"variants": ["cam", "boundary", "full"]},
     "report": {"images": 1},
 }
-SEGMENTERS: dict[str, Any] = {
+ASKED_FOR: dict[str, Any] = {
+    "export": {"variants": ["cam", "boundary", "full", "affinitynet"]},
+    "affinitynet": {
+        "backbone": BACKBONE,
+        "weights": "cam",
+        "radius": 3,
+        "train": {
+            "epochs": 2,
+            "batch": 2,
+            "crop": 64,
+            "lr": 0.01,
+            "lr_head": 0.01,
+            "momentum": 0.5,
+            "precision": "fp32",
+        },
+        "infer": {"precision": "fp32"},
+        "walk": {"exp_times": 3},
+    },
     "segmenters": ["maskrcnn", "deeplab"],
     "maskrcnn": {
         "backbone": BACKBONE,
@@ -135,7 +153,7 @@ class MadeUpRun(Pipeline):
         }
         super().__init__(values, {})
         # stages that are there when asked for; what others then have more to read is not frozen
-        more = prepare(parse_config(merge(values, SEGMENTERS))).plan.artifacts
+        more = prepare(parse_config(merge(values, ASKED_FOR))).plan.artifacts
         asked_for = [a for a in more if not self.plan.of(a.stage)]
         self.plan = Plan((*self.plan.artifacts, *asked_for))
 
@@ -300,6 +318,28 @@ def _propagation(entry: ImageEntry) -> Arrays:
     return arrays
 
 
+def _affinity_scores(entry: ImageEntry) -> Arrays:
+    classes = _classes(entry.image_id)
+    if not classes:
+        return {}
+    heights = [_class_height(_sizes(entry).working, entry.image_id, class_id) for class_id in classes]
+    arrays: Arrays = {"class_id": np.array(classes, dtype=np.int32)}
+    for name, rim in (("low_alpha", 0.2), ("high_alpha", -0.3)):
+        scores = np.clip(255 * (np.stack(heights) - rim + 0.5) / len(classes), 0, 255).astype(np.uint8)
+        arrays[name] = np.concatenate([255 - scores.sum(axis=0, dtype=np.uint8)[None], scores])
+    return arrays
+
+
+def _affinity_propagation(entry: ImageEntry) -> Arrays:
+    classes, size = _classes(entry.image_id), _grid(entry, 8)
+    arrays: Arrays = {"class_id": np.array(classes, dtype=np.int32)}
+    if classes:
+        heights = np.stack([_class_height(size, entry.image_id, class_id) for class_id in classes])
+        scores = np.concatenate([np.full((1, *size), 0.4), np.clip(heights, 0, None)])
+        arrays |= pack_maps("score", scores.astype(np.float32))
+    return arrays
+
+
 def _masks(entry: ImageEntry, *, rim: float) -> Arrays:
     size, objects = (entry.height, entry.width), OBJECTS[entry.image_id][1]
     classes = _classes(entry.image_id)
@@ -403,6 +443,9 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     ),
     "refine_displacement": _write_shard(_instances, stride=4),
     "propagate": _write_shard(_propagation, stride=4),
+    "mine_affinitynet": _write_shard(_affinity_scores),
+    "train_affinitynet": _write_weights(lambda: AffinityNet(BACKBONE), "affinitynet"),
+    "propagate_affinitynet": _write_shard(_affinity_propagation, stride=8),
     "export_masks": _write_masks,
     "train_maskrcnn": _write_weights(lambda: MaskRcnn(BACKBONE, len(CLASSES)).network, "maskrcnn"),
     "infer_maskrcnn": _write_masks,

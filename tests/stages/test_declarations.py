@@ -35,6 +35,9 @@ OTHER: dict[str, object] = {
     "maskrcnn.infer.min_score": 1.0,
     "deeplab.train.precision": "bf16",
     "deeplab.infer.precision": "bf16",
+    "affinitynet.train.epochs": 1,
+    "affinitynet.train.precision": "bf16",
+    "affinitynet.infer.precision": "bf16",
 }
 """Values that tell on the made-up run where those of `FIRST_STAGES` do not."""
 
@@ -60,6 +63,7 @@ DECLARED = [(stage, leaf) for stage in STAGES for leaf in declared(stage)]
 TRAINERS = {
     "cam": "train_cam",
     "irnet": "train_irnet",
+    "affinitynet": "train_affinitynet",
     "maskrcnn": "train_maskrcnn",
     "deeplab": "train_deeplab",
 }

@@ -18,8 +18,10 @@ from made_up import MadeUpRun
 
 from irnet_pipe.plan import STAGES
 
-NETWORKS = tuple(
-    f"{kind}_{name}" for kind in ("train", "infer") for name in ("cam", "irnet", "maskrcnn", "deeplab")
+NETWORKS = (
+    *(f"{kind}_{name}" for kind in ("train", "infer") for name in ("cam", "irnet", "maskrcnn", "deeplab")),
+    "train_affinitynet",
+    "propagate_affinitynet",
 )
 """Stages whose rounding is that of sums over thousands of products, in an order that each CPU and torch choose.
 

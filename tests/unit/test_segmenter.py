@@ -5,9 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
+from irnet_pipe.models.backbone import FROZEN_STAGES
 from irnet_pipe.models.deeplab import DeepLab, dilated_resnet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
-from irnet_pipe.models.segmenter import FROZEN_STAGES
 
 BUILDERS = {
     MaskRcnn: torchvision.models.detection.maskrcnn_resnet50_fpn,

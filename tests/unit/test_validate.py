@@ -73,6 +73,37 @@ def test_crops_that_are_mostly_padding_are_told(values: dict[str, Any]) -> None:
     )
 
 
+def with_affinitynet(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    train = {"batch": 4, "crop": 72, "epochs": 3, "precision": "fp32"}
+    section = merge({"backbone": "resnet18", "weights": "cam", "train": train}, settings)
+    return merge(values, {"affinitynet": section, "export": {"variants": ["affinitynet", "full"]}})
+
+
+def test_affinitynet_is_checked_where_it_is_asked_for(values: dict[str, Any]) -> None:
+    step = "affinitynet.train: 3 steps (6 training images with labels, batch 4, 3 epochs)"
+    told = "\n".join(validate(parse_config(with_affinitynet(values))))
+    assert step in told and "note:" not in told
+    assert step not in "\n".join(validate(parse_config(values)))
+    told = problems(with_affinitynet(values, train={"precision": "fp16", "batch": 7}), {})
+    assert "affinitynet.train.precision: fp16 needs a CUDA device" in told
+    assert "affinitynet.train.batch is 7, but there are only 6 training images with labels" in told
+
+
+def test_weights_of_affinitynet_are_checked(values: dict[str, Any], resnet18: Path) -> None:
+    told = problems(with_affinitynet(values, backbone="resnet34", weights=str(resnet18) + "2"), {})
+    assert "affinitynet.weights" in told and "no such file" in told
+    told = problems(with_affinitynet(values, weights="NO_SUCH_NAME"), {})
+    assert "NO_SUCH_NAME: neither a file nor weights of torchvision" in told
+
+
+def test_other_networks_than_that_of_irnet_are_told(values: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "resnet34.pth"
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), path)
+    other = with_affinitynet(values, backbone="resnet34", weights=str(path))
+    told = "\n".join(validate(parse_config(other)))
+    assert "note: affinitynet.backbone is resnet34, irnet.backbone resnet18: no comparison at equal" in told
+
+
 def test_every_problem_is_told_at_once(values: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "data" / "9.png").write_bytes(b"")
     told = problems(

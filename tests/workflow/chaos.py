@@ -30,7 +30,7 @@ from irnet_pipe.data.synthetic import generate
 from irnet_pipe.stage_table import SEGMENTERS, STAGES
 
 PARSE = "(parse)"
-RUN_STAGES = [stage for stage in STAGES if not stage.endswith(SEGMENTERS)]
+RUN_STAGES = [stage for stage in STAGES if not stage.endswith((*SEGMENTERS, "affinitynet"))]
 PLACES = (PARSE, *RUN_STAGES)
 TRAINERS = ("train_cam", "train_irnet")
 BATCH = 4

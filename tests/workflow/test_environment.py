@@ -19,6 +19,8 @@ CONDA_NAMES = {"torch": "pytorch", "snakemake": "snakemake-minimal"}
 CLUSTERS = ("slurm", "lsf")
 SHARDED = {
     "infer_cam",
+    "mine_affinitynet",
+    "propagate_affinitynet",
     "mine_relations",
     "infer_irnet",
     "refine_displacement",
@@ -91,6 +93,6 @@ def test_a_cluster_tells_trainers_before_their_time_limit(cluster):
     values = profile(cluster)
     assert values["executor"] == cluster
     assert set(values["set-resources"]) | set(values["set-threads"]) <= set(STAGES)
-    for trainer in ("train_cam", "train_irnet", "train_maskrcnn", "train_deeplab"):
+    for trainer in ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab"):
         assert "TERM" in " ".join(values["set-resources"][trainer].values())
     assert values["retries"] > 0

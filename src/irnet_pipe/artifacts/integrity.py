@@ -19,6 +19,7 @@ from irnet_pipe.errors import ArtifactError
 KIND_OF_WEIGHTS = {
     "train_cam": "cam",
     "train_irnet": "irnet",
+    "train_affinitynet": "affinitynet",
     "train_maskrcnn": "maskrcnn",
     "train_deeplab": "deeplab",
 }

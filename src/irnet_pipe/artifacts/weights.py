@@ -20,7 +20,7 @@ from irnet_pipe.errors import ArtifactError, InputError, NewerArtifactError, is_
 
 FORMAT = "irnet_pipe.weights"
 FORMAT_VERSION = 1
-KINDS = ("cam", "irnet", "maskrcnn", "deeplab")
+KINDS = ("cam", "irnet", "affinitynet", "maskrcnn", "deeplab")
 
 
 @dataclass(frozen=True, slots=True)

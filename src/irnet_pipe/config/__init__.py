@@ -1,5 +1,6 @@
 """The typed configuration: its sections, how it is parsed, presets, and the documents generated from it."""
 
+from irnet_pipe.config.affinitynet import AffinityNetSection
 from irnet_pipe.config.parse import config_value, load_config, parse_config, parse_runtime
 from irnet_pipe.config.sections import Config, Dataset, Runtime
 from irnet_pipe.config.segmenters import SegmenterModel, SegmenterTraining
@@ -7,6 +8,7 @@ from irnet_pipe.config.sweep import setting_name, settings_of, swept_values
 from irnet_pipe.config.trainings import Training
 
 __all__ = [
+    "AffinityNetSection",
     "Config",
     "Dataset",
     "Runtime",

@@ -28,6 +28,18 @@ class Crf(CrfKernels):
     gt_prob: float = Field(0.7, gt=0, lt=1, description="Probability given to a pixel's own label.")
 
 
+class AffinityCrf(CrfKernels):
+    """The CRF on probabilities, with the constants of AffinityNet."""
+
+    bilateral_sxy: float = Field(
+        80, gt=0, le=1000, description="Width of the bilateral kernel in space (pixels)."
+    )
+    bilateral_srgb: float = Field(
+        13, gt=0, le=255, description="Width of the bilateral kernel in colour (of 255)."
+    )
+    iterations: int = Field(10, ge=1, le=100, description="Mean-field steps.")
+
+
 class ProbabilityCrf(CrfKernels):
     """The CRF on probabilities, if asked for."""
 

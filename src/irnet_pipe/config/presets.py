@@ -16,6 +16,22 @@ _PAPER: dict[str, Any] = {
         "train": {"crop": 512, "scale": [0.5, 1.5], "precision": "fp32"},
         "infer": {"canvas": 512, "precision": "fp32"},
     },
+    "affinitynet": {
+        "backbone": "resnet50",
+        "train": {
+            "epochs": 8,
+            "batch": 8,
+            "crop": 448,
+            "lr": 0.1,
+            "lr_head": 1.0,
+            "momentum": 5e-4,
+            "weight_decay": 5e-4,
+            "schedule": "polynomial",
+            "colour_jitter": [0.3, 0.3, 0.3, 0.1],
+            "precision": "fp32",
+        },
+        "infer": {"precision": "fp32"},
+    },
     "maskrcnn": {
         "backbone": "resnet50",
         "train": {

@@ -21,7 +21,7 @@ OptionalText = Annotated[str | None, BeforeValidator(none_word)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Variant = Literal["cam", "boundary", "full"]
+Variant = Literal["cam", "affinitynet", "boundary", "full"]
 Sweep = Annotated[
     dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]],
     BeforeValidator(lambda value: {} if value is None else value),

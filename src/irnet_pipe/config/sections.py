@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from irnet_pipe.config.affinitynet import AffinityNetSection
 from irnet_pipe.config.crf import Crf
 from irnet_pipe.config.presets import PresetName
 from irnet_pipe.config.section import (
@@ -251,7 +252,8 @@ class Export(Section):
         ("full",),
         min_length=1,
         description="The paper's ablation: cam (connected components of the CAM), boundary (random walk, instances by "
-        "connected components), full (instances by displacement). The last one named is published as masks.json.",
+        "connected components), full (instances by displacement); and for comparison affinitynet (the random walk of "
+        "AffinityNet). The last one named is published as masks.json.",
     )
     instance: ExportInstance = Field(default_factory=ExportInstance, description="Instance masks.")
     semantic: ExportSemantic = Field(default_factory=ExportSemantic, description="Semantic masks.")
@@ -336,6 +338,10 @@ class Config(Section):
     irnet: Irnet = Field(default_factory=Irnet, description="IRNet.")
     displacement: Displacement = Field(default_factory=Displacement, description="Displacement.")
     random_walk: RandomWalk = Field(default_factory=RandomWalk, description="Random walk.")
+    affinitynet: AffinityNetSection = Field(
+        default_factory=AffinityNetSection,
+        description="AffinityNet, where a variant of this name is asked for.",
+    )
     export: Export = Field(default_factory=Export, description="Export.")
     segmenters: tuple[Segmenter, ...] = Field(
         (),
@@ -348,6 +354,12 @@ class Config(Section):
     report: Report = Field(default_factory=Report, description="Report.")
     runtime: Runtime = Field(default_factory=Runtime, description="Runtime.")
 
+    @property
+    def mask_sources(self) -> set[str]:
+        """Variants whose masks are exported or learnt from; and truth, where it is learnt from."""
+        learnt = {getattr(self, name).training.source for name in self.segmenters}
+        return {*self.export.variants, *learnt}
+
     @model_validator(mode="after")
     def _same_backbone(self) -> Config:
         if self.irnet.weights == "cam" and self.irnet.backbone != self.cam.backbone:
@@ -355,8 +367,9 @@ class Config(Section):
                 f"irnet.weights: cam takes the classifier's features, so irnet.backbone ({self.irnet.backbone}) must "
                 f"be cam.backbone ({self.cam.backbone})"
             )
-        for name in self.segmenters:
-            model: SegmenterModel = getattr(self, name)
+        asked_for = ["affinitynet"] * ("affinitynet" in self.mask_sources)
+        for name in (*asked_for, *self.segmenters):
+            model: SegmenterModel | AffinityNetSection = getattr(self, name)
             if model.weights == "cam" and model.backbone != self.cam.backbone:
                 raise ValueError(
                     f"{name}.weights: cam takes the classifier's features, so {name}.backbone ({model.backbone}) must "

@@ -11,7 +11,7 @@ from irnet_pipe.config.section import Backbone, Fraction, OptionalText, Precisio
 from irnet_pipe.config.trainings import check_range
 
 Segmenter = Literal["maskrcnn", "deeplab"]
-MaskSource = Literal["cam", "boundary", "full", "truth"]
+MaskSource = Literal["cam", "affinitynet", "boundary", "full", "truth"]
 
 
 class SegmenterTraining(Section):

@@ -21,8 +21,17 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import load_photo, rescale
-from irnet_pipe.data.transforms import crop_labels, crop_photo, mirror, random_window, resize_labels
+from irnet_pipe.data.transforms import (
+    crop_labels,
+    crop_photo,
+    crop_scores,
+    jitter_colours,
+    mirror,
+    random_window,
+    resize_labels,
+)
 from irnet_pipe.errors import InputError
+from irnet_pipe.numerics.affinity_labels import labels_of_scores
 from irnet_pipe.numerics.relations import downsample_labels
 from irnet_pipe.runtime.interrupt import shield_children
 from irnet_pipe.runtime.seeding import generator
@@ -154,6 +163,53 @@ class RelationSamples(Samples):
         window = random_window(*photo.shape[:2], side=self.crop, rng=rng)
         strided = downsample_labels(crop_labels(label, window, side=self.crop))
         return crop_photo(photo, window, side=self.crop), strided
+
+
+class AffinitySamples(Samples):
+    """Photo (3, s, s) and its confident labels (h, h) uint8, h = s/8 (Ahn and Kwak 2018, sec. 3.1).
+
+    Args:
+        entries: the images, each with labels.
+        root: folder that photo paths are relative to.
+        scores: artifacts of mine_affinitynet; opened on first use, in each loading process anew.
+        working_long_side: bound of the photo's long side, pixels; scores have the photo's size under it.
+        crop: s, pixels, a multiple of 8.
+        jitter: see `jitter_colours`.
+        seed: of the training.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[ImageEntry],
+        root: Path,
+        *,
+        scores: Sequence[Path],
+        working_long_side: int | None,
+        crop: int,
+        jitter: Sequence[float],
+        seed: int,
+    ) -> None:
+        super().__init__(entries, root, seed=seed, working_long_side=working_long_side)
+        self.scores = scores
+        self.crop = crop
+        self.jitter = jitter
+
+    @cached_property
+    def _scores(self) -> ShardSet:
+        return ShardSet(self.scores, kind="affinity_scores")
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = generator(self.seed, "train_affinitynet", epoch, entry.image_id)
+        photo = jitter_colours(self.photo(entry), self.jitter, rng=rng)
+        both = [self._scores.read(entry.image_id, name) for name in ("low_alpha", "high_alpha")]
+        score = np.concatenate(both).transpose(1, 2, 0)
+        if rng.random() < 0.5:
+            photo, score = mirror(photo), mirror(score)
+        window = random_window(*photo.shape[:2], side=self.crop, rng=rng)
+        low, high = crop_scores(score, window, side=self.crop).chunk(2)
+        return crop_photo(photo, window, side=self.crop), labels_of_scores(low, high)
 
 
 class _Guarded(Dataset[Sample | InputError]):

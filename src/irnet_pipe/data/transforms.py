@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import functional
 
 from irnet_pipe.data.photos import normalise
 
@@ -47,6 +49,37 @@ def crop_photo(photo: NDArray[np.uint8], window: Window, *, side: int) -> Tensor
     crop = torch.zeros(3, side, side)
     crop[:, *window.target] = normalise(np.ascontiguousarray(photo[window.source]))
     return crop
+
+
+def crop_scores(score: NDArray[np.uint8], window: Window, *, side: int) -> Tensor:
+    """Crop (H, W, c) shares of 255 to (c, side, side) float32 shares of 1; 0 outside of the photo."""
+    crop = torch.zeros(score.shape[-1], side, side)
+    crop[:, *window.target] = torch.from_numpy(score[window.source].transpose(2, 0, 1) / np.float32(255))
+    return crop
+
+
+def jitter_colours(
+    photo: NDArray[np.uint8], strength: Sequence[float], *, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Change the colours of (H, W, 3) as torchvision's ColorJitter does.
+
+    Args:
+        photo: as displayed.
+        strength: of brightness, contrast and saturation, whose factors are drawn from 1 ± strength, and of hue, whose
+            shift is drawn from ± strength turns; at most 1, and .5 of hue.
+        rng: draws shifts and factors, and the order of the four changes.
+    """
+    image = Image.fromarray(photo)
+    changes = (
+        functional.adjust_brightness,
+        functional.adjust_contrast,
+        functional.adjust_saturation,
+        functional.adjust_hue,
+    )
+    for index in rng.permutation(len(changes)):
+        neutral = 0 if changes[index] is functional.adjust_hue else 1
+        image = changes[index](image, neutral + strength[index] * rng.uniform(-1, 1))
+    return np.array(image)  # a copy: what PIL holds is not writable
 
 
 def crop_labels(label: NDArray[np.uint8], window: Window, *, side: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ResNet backbone at output stride 16, and where its pretrained weights come from."""
+"""The ResNet backbone at output stride 16 or 8, and where its pretrained weights come from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,8 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+FROZEN_STAGES = {"none": 0, "stem": 1, "layer1": 2, "layer2": 3}
+"""Value of `<section>.train.freeze` → how many of the five stages of a backbone never change."""
 
 
 class Backbone(nn.Module):
@@ -26,12 +28,16 @@ class Backbone(nn.Module):
         batch_norm: 'running' normalises with the stored statistics in training as well; 'batch' gathers
             statistics of the global batch in training (stages that are not frozen) and uses the gathered ones
             in evaluation.
+        stride: of the last two feature maps: 16, or 8 with dilation in place of the stride of layer3. Every weight
+            meets the pixels that it meets at 16.
 
     Attributes:
         channels: of the five feature maps.
     """
 
-    def __init__(self, name: str, *, frozen_stages: int = 0, batch_norm: str = "running") -> None:
+    def __init__(
+        self, name: str, *, frozen_stages: int = 0, batch_norm: str = "running", stride: int = 16
+    ) -> None:
         super().__init__()
         resnet = torchvision.models.get_model(name, weights=None, norm_layer=GlobalBatchNorm2d)
         self.conv1 = resnet.conv1
@@ -45,6 +51,8 @@ class Backbone(nn.Module):
         for module in self.layer4.modules():
             if isinstance(module, nn.Conv2d):
                 module.stride = (1, 1)
+        if stride == 8:
+            self._dilate()
 
         expansion = resnet.fc.in_features // 512
         self.name = name
@@ -54,6 +62,20 @@ class Backbone(nn.Module):
         for stage in self._stages()[:frozen_stages]:
             stage.requires_grad_(False)
         self.train(self.training)
+
+    def _dilate(self) -> None:
+        """Keep stride 8 in layer3 and layer4; by hand, as torchvision does so with bottleneck blocks alone."""
+        convolutions = [
+            module
+            for layer in (self.layer3, self.layer4)
+            for module in layer.modules()
+            if isinstance(module, nn.Conv2d)
+        ]
+        for convolution in convolutions:
+            convolution.stride = (1, 1)
+        # the first one had the stride itself: what it reads lies as it did
+        for convolution in [each for each in convolutions if each.kernel_size == (3, 3)][1:]:
+            convolution.dilation = convolution.padding = (2, 2)
 
     def _stages(self) -> list[nn.Module]:
         stem = nn.Sequential(self.conv1, self.bn1, self.relu, self.maxpool)
@@ -73,7 +95,7 @@ class Backbone(nn.Module):
             x: (n, 3, H, W), normalised by ImageNet's mean and deviation.
 
         Returns:
-            Maps (n, channels[i], ⌈H/s⌉, ⌈W/s⌉) at strides s = 4, 4, 8, 16, 16.
+            Maps (n, channels[i], ⌈H/s⌉, ⌈W/s⌉) at strides s = 4, 4, 8, 16, 16; or 4, 4, 8, 8, 8.
         """
         features = []
         for index, stage in enumerate(self._stages()):

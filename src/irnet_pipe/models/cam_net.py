@@ -6,11 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from irnet_pipe.models.backbone import Backbone
+from irnet_pipe.models.backbone import FROZEN_STAGES, Backbone
 from irnet_pipe.runtime.memory import halving
-
-FROZEN_STAGES = {"none": 0, "stem": 1, "layer2": 3}
-"""Value of `cam.train.freeze` → how many stages of the backbone never change."""
 
 
 class CamNet(nn.Module):

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import torchvision
 from torch import nn
 
+from irnet_pipe.models.backbone import FROZEN_STAGES
 from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
-
-FROZEN_STAGES = {"none": 0, "stem": 1, "layer1": 2, "layer2": 3}
-"""Value of `<segmenter>.train.freeze` → how many of the five stages of the backbone never change."""
 
 
 def bare_resnet(name: str) -> nn.Module:

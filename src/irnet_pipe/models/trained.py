@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from irnet_pipe.artifacts.weights import load_weights, read_state_dict, read_weights
+from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
@@ -32,6 +33,14 @@ def load_irnet(path: Path) -> IRNet:
     """IRNet of a weights file, in evaluation mode."""
     weights = read_weights(path, kind="irnet")
     model = IRNet(weights.header["backbone"])
+    load_weights(model, weights.state_dict, source=path)
+    return model.to(memory_format=CONVOLUTION_FORMAT).eval()
+
+
+def load_affinitynet(path: Path) -> AffinityNet:
+    """AffinityNet of a weights file, in evaluation mode."""
+    weights = read_weights(path, kind="affinitynet")
+    model = AffinityNet(weights.header["backbone"])
     load_weights(model, weights.state_dict, source=path)
     return model.to(memory_format=CONVOLUTION_FORMAT).eval()
 

@@ -1,6 +1,6 @@
 """Affinity of pixel pairs: 1 − the strongest boundary on the path between (Ahn et al. 2019, sec. 3.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -135,10 +135,17 @@ def _scatter_by_torch(
 
 def _views(field: torch.Tensor, path: Path, *, radius: int) -> Iterator[torch.Tensor]:
     """Views of `field` at each point of the path, as seen from all sources."""
-    reach = radius - 1
-    rows, columns = field.shape[1] - reach, field.shape[2] - 2 * reach
-    for dy, dx in path:
-        yield field[:, dy : dy + rows, reach + dx : reach + dx + columns]
+    for point in path:
+        yield seen_from_sources(field, point, radius=radius)
+
+
+def seen_from_sources(
+    field: torch.Tensor, offset: Sequence[int] | np.ndarray, *, radius: int
+) -> torch.Tensor:
+    """View (…, h − r, w − 2r) of a field (…, h, w) at an offset (dy, dx) from every source, r = radius − 1."""
+    reach, (dy, dx) = radius - 1, offset
+    rows, columns = field.shape[-2] - reach, field.shape[-1] - 2 * reach
+    return field[..., dy : dy + rows, reach + dx : reach + dx + columns]
 
 
 def _search_compiled(field: torch.Tensor, radius: int, maximum: torch.Tensor, position: torch.Tensor) -> None:

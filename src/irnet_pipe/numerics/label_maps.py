@@ -8,8 +8,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-STRIDE = 4
-"""Pixels of a processed photo to one of its score maps."""
+STRIDE, AFFINITYNET_STRIDE = 4, 8
+"""Pixels of a processed photo to one of its score maps, by IRNet and by AffinityNet."""
 
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 
@@ -35,10 +35,37 @@ def label_scores(
     Returns:
         `labels` (H0, W0) int32, 0 background, i + 1 map i; `best` (H0, W0) float32, the score of the label.
     """
-    # without any positive score all is background, and nothing is divided by zero
-    peak = np.float32(max((_enlarge(one, size).max() for one in score), default=0) or 1)
-    maps = (_enlarge(one, size) / peak for one in score)
+    peak = _peak(score, size, stride=STRIDE)
+    maps = (_enlarge(one, size, stride=STRIDE) / peak for one in score)
     return label_pixels(maps, size=size, full_size=full_size, bg_threshold=bg_threshold)
+
+
+def label_with_background(
+    score: NDArray[np.float32],
+    *,
+    size: tuple[int, int],
+    full_size: tuple[int, int] | None = None,
+    stride: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Label each pixel with the map of the highest score, of which the first is the background.
+
+    The maps are enlarged, cropped, divided by the largest value of all but the first and resized, as
+    `label_scores` does.
+
+    Args:
+        score: (1 + n, h, w) float32, non-negative score maps.
+        size: (H, W) of the photo as processed.
+        full_size: (H0, W0) of the photo itself; `size` if None.
+        stride: of the maps, pixels.
+
+    Returns:
+        `labels` and `best`, see `label_scores`; of equal scores, background comes first, then the lower map.
+    """
+    peak = _peak(score[1:], size, stride=stride)
+    maps = (_enlarge(one, size, stride=stride) / peak for one in score)
+    # below every score: the background is a map like the others
+    labels, best = label_pixels(maps, size=size, full_size=full_size, bg_threshold=-1)
+    return labels - 1, best
 
 
 def label_pixels(
@@ -68,11 +95,18 @@ def label_pixels(
     return labels, best
 
 
-def _enlarge(score: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """(h, w) → (H, W): fourfold and cropped."""
-    top, bottom, row_weight = _bilinear_taps(len(score), STRIDE * len(score))
+def _peak(score: NDArray[np.float32], size: tuple[int, int], *, stride: int) -> np.float32:
+    """Largest value of maps once enlarged."""
+    # without any positive score all is background, and nothing is divided by zero
+    return np.float32(max((_enlarge(one, size, stride=stride).max() for one in score), default=0) or 1)
+
+
+def _enlarge(score: NDArray[np.float32], size: tuple[int, int], *, stride: int) -> NDArray[np.float32]:
+    """(h, w) → (H, W): `stride` times as large, and cropped."""
+    height, width = score.shape
+    top, bottom, row_weight = _bilinear_taps(height, stride * height)
+    columns = _bilinear_taps(width, stride * width)
     enlarged = np.empty(size, np.float32)
-    columns = _bilinear_taps(score.shape[1], STRIDE * score.shape[1])
     _resize(np.ascontiguousarray(score), top, bottom, row_weight, *columns, enlarged)
     return enlarged
 

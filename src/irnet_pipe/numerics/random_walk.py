@@ -1,4 +1,4 @@
-"""Random walk of class scores over the affinities of a boundary map (Ahn et al. 2019, sec. 4.2).
+"""Random walk of class scores over the affinities of a boundary map (Ahn et al. 2019, sec. 4.2), or of features.
 
 With A the affinities to the power beta, a_ii = 1, and D the diagonal of A's column sums, N steps take the row
 x to x·Tᴺ, T = A·D⁻¹. T is similar to the symmetric S = D^-½·A·D^-½: x·Tᴺ = (x·D^½)·Sᴺ·D^-½. The spectrum of S
@@ -15,6 +15,7 @@ from numba import njit
 from torch.nn import functional
 
 from irnet_pipe.numerics.affinity import path_maximum, path_offsets
+from irnet_pipe.numerics.feature_affinity import feature_affinity
 
 TRUNCATION = 1e-8
 """Sum of the Chebyshev coefficients left out; far under 1e-4, as the walk may spread one pixel over all."""
@@ -46,14 +47,49 @@ def propagate(
     Raises:
         ValueError: `radius` is under 2 or `exp_times` under 0.
     """
-    if exp_times < 0:
-        raise ValueError(f"exp_times is {exp_times}, but must be at least 0: the walk has 2**exp_times steps")
+    _check_steps(exp_times)
     openness = 1 - boundary.to(score.device, torch.float32)
     reach = radius - 1
     # (minimum)**beta is the minimum of the powers: one power a pixel instead of one a pair
     padded = functional.pad(openness**beta, (reach, reach, 0, reach))
     affinity = -path_maximum(-padded[None], radius=radius)[0]
     return walk(score.float() * openness, affinity, radius=radius, steps=2**exp_times)
+
+
+def propagate_features(
+    score: torch.Tensor, features: torch.Tensor, *, radius: int = 5, beta: float = 8, exp_times: int = 8
+) -> torch.Tensor:
+    """Spread scores by 2**exp_times steps of a random walk among similar features (Ahn and Kwak 2018, sec. 3.3).
+
+    As in the reference, pairs whose source is none of `feature_affinity` are left out: those that start in the last
+    radius − 1 rows, or in as many outer columns. A map too small to have a source stays as it is. Computed on the
+    device of `score`, not differentiable.
+
+    Args:
+        score: (k, h, w) score maps.
+        features: (c, h, w).
+        radius: strict bound on the distance between the pixels of a step; at least 2.
+        beta: power of the affinities, at least 0.
+        exp_times: binary logarithm of the number of steps, at least 0.
+
+    Returns:
+        (k, h, w) float32.
+
+    Raises:
+        ValueError: `radius` is under 2 or `exp_times` under 0.
+    """
+    _check_steps(exp_times)
+    reach, (height, width) = radius - 1, score.shape[1:]
+    if height <= reach or width <= 2 * reach:
+        return score.float()
+    affinity = feature_affinity(features[None].to(score.device, torch.float32), radius=radius)[0] ** beta
+    sources = functional.pad(affinity, (reach, reach, 0, reach))
+    return walk(score.float(), sources, radius=radius, steps=2**exp_times)
+
+
+def _check_steps(exp_times: int) -> None:
+    if exp_times < 0:
+        raise ValueError(f"exp_times is {exp_times}, but must be at least 0: the walk has 2**exp_times steps")
 
 
 def walk(score: torch.Tensor, affinity: torch.Tensor, *, radius: int, steps: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Sums over all pairs of pixels with confident labels: what the losses of IRNet are means of.
+"""Sums over all pairs of pixels with confident labels: what the losses of IRNet and AffinityNet are means of.
 
 A pair joins a source to the pixel at an offset of one half-plane; sources are the pixels from which every
 offset stays inside: y < h − r, r ≤ x < w − r with r = radius − 1. It belongs to P⁺bg (both background), P⁺fg
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from irnet_pipe.numerics.affinity import path_offsets
+from irnet_pipe.numerics.affinity import path_offsets, seen_from_sources
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -169,7 +169,7 @@ def offsetwise_relation_sums(
     sums, pairs = torch.zeros(2, len(TERMS), device=label.device)
     for offset, path in path_offsets(radius):
         summed, counted = checkpoint(
-            _sums_of_offset, boundary, displacement, label, offset.tolist(), path.tolist(), radius - 1,
+            _sums_of_offset, boundary, displacement, label, offset.tolist(), path.tolist(), radius,
             use_reentrant=False, preserve_rng_state=False,
         )  # fmt: skip
         sums = sums + summed
@@ -183,20 +183,12 @@ def _sums_of_offset(
     label: Tensor,
     offset: list[int],
     path: list[list[int]],
-    reach: int,
+    radius: int,
 ) -> tuple[Tensor, Tensor]:
-    height, width = label.shape[-2:]
-
     def at(field: Tensor, point: list[int]) -> Tensor:
-        dy, dx = point
-        return field[..., dy : height - reach + dy, reach + dx : width - reach + dx]
+        return seen_from_sources(field, point, radius=radius)
 
-    here, there = at(label, [0, 0]), at(label, offset)
-    confident = (here != NEUTRAL) & (there != NEUTRAL)
-    negative = confident & (here != there)
-    background = confident & (here == there) & (here == 0)
-    foreground = confident & (here == there) & (here != 0)
-
+    background, foreground, negative = _pair_sets(at(label, [0, 0]), at(label, offset))
     affinity = 1 - torch.stack([at(boundary, point) for point in path]).max(0).values
     positive_loss = -torch.log(affinity + EPSILON)
     negative_loss = -torch.log(1 + EPSILON - affinity)
@@ -209,3 +201,31 @@ def _sums_of_offset(
     members = [background, foreground, negative, background, foreground]
     sums = torch.stack([(loss * member).sum() for loss, member in zip(losses, members, strict=True)])
     return sums, torch.stack([member.sum() for member in members])
+
+
+def affinity_sums(affinity: Tensor, label: Tensor, *, radius: int) -> tuple[Tensor, Tensor]:
+    """The first three sums of `relation_sums`, of affinities that are given; on any device.
+
+    Args:
+        affinity: (n, offsets, h − r, w − 2r) float32, of each source with the pixel at each offset.
+        label: (n, h, w), as there.
+        radius: as there.
+
+    Returns:
+        sums (3,), differentiable, and the numbers of pairs (3,), float32.
+    """
+    here = seen_from_sources(label, (0, 0), radius=radius)[:, None]
+    there = [seen_from_sources(label, offset, radius=radius) for offset, _ in path_offsets(radius)]
+    members = _pair_sets(here, torch.stack(there, 1))
+    positive_loss = -torch.log(affinity + EPSILON)
+    negative_loss = -torch.log(1 + EPSILON - affinity)
+    losses = (positive_loss, positive_loss, negative_loss)
+    sums = torch.stack([(loss * member).sum() for loss, member in zip(losses, members, strict=True)])
+    return sums, torch.stack([member.sum() for member in members]).float()
+
+
+def _pair_sets(here: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pairs of labels belong to P⁺bg, to P⁺fg and to P⁻."""
+    confident = (here != NEUTRAL) & (there != NEUTRAL)
+    alike = confident & (here == there)
+    return alike & (here == 0), alike & (here != 0), confident & (here != there)

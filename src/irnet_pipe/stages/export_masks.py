@@ -1,7 +1,8 @@
 """export_masks: pseudo instance and semantic masks of one variant (Ahn et al. 2019, sec. 5).
 
 Variants: `cam` takes the CAM itself, instances are its connected components; `boundary` takes the class-wise random
-walk, instances are connected components; `full` takes the instance-wise random walk.
+walk, instances are connected components; `full` takes the instance-wise random walk. `affinitynet` takes AffinityNet's
+random walk, with a background score of its own in place of a threshold, and connected components (Ahn and Kwak 2018).
 
 Stored per image, at the size of the displayed photo: instance runs (COCO RLE) with instance_class and
 instance_score, and semantic runs with class_id.
@@ -14,22 +15,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irnet_pipe.artifacts.arrays import pack_runs
+from irnet_pipe.artifacts.arrays import pack_runs, unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.propagation import read_class_scores, read_instance_scores
-from irnet_pipe.numerics.label_maps import label_fragments, label_pixels, label_scores
+from irnet_pipe.artifacts.schema import KIND_OF_STAGE
+from irnet_pipe.numerics.label_maps import (
+    AFFINITYNET_STRIDE,
+    label_fragments,
+    label_pixels,
+    label_scores,
+    label_with_background,
+)
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
+
+SOURCES = {
+    "cam": "infer_cam",
+    "affinitynet": "propagate_affinitynet",
+    "boundary": "propagate",
+    "full": "propagate",
+}
+"""Variant → stage that makes its scores."""
 
 
 def run(job: Job) -> None:
     """Write the masks of a shard."""
-    cams = job.fact("variant") == "cam"
-    source = job.parent("infer_cam" if cams else "propagate")
+    source = SOURCES[job.fact("variant")]
     with (
-        ArtifactReader(source, kind="cam" if cams else "propagation") as scores,
+        ArtifactReader(job.parent(source), kind=KIND_OF_STAGE[source]) as scores,
         write_artifact(job.output, job.record) as writer,
     ):
         for entry in job.progress(job.images):
@@ -43,15 +58,20 @@ def run(job: Job) -> None:
 
 
 def _label(
-    job: Job, scores: ArtifactReader, image_id: str, name: str, *, size: ImageSize, threshold: float
+    job: Job, scores: ArtifactReader, image_id: str, *, instances: bool, size: ImageSize, threshold: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
     """Class id of each map, and label and score of each pixel of the displayed photo."""
-    if job.fact("variant") == "cam":
+    variant, sizes = job.fact("variant"), {"size": size.working, "full_size": size.full}
+    if variant == "cam":
         class_id, cam = _highres_cam(scores, image_id, size)
-        return class_id, *label_pixels(cam, size=size.working, full_size=size.full, bg_threshold=threshold)
-    read = read_instance_scores if name == "instance" else read_class_scores
+        return class_id, *label_pixels(cam, **sizes, bg_threshold=threshold)
+    if variant == "affinitynet":
+        score = unpack_maps(scores, image_id, "score")
+        class_id = scores.read(image_id, "class_id")
+        return class_id, *label_with_background(score, **sizes, stride=AFFINITYNET_STRIDE)
+    read = read_instance_scores if instances and variant == "full" else read_class_scores
     class_id, score = read(scores, image_id)
-    return class_id, *label_scores(score, size=size.working, full_size=size.full, bg_threshold=threshold)
+    return class_id, *label_scores(score, **sizes, bg_threshold=threshold)
 
 
 def _highres_cam(
@@ -69,15 +89,14 @@ def _highres_cam(
 
 def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
     threshold = job.setting("export.semantic")["bg_threshold"]
-    class_id, labels, _ = _label(job, scores, image_id, "class", size=size, threshold=threshold)
+    class_id, labels, _ = _label(job, scores, image_id, instances=False, size=size, threshold=threshold)
     return pack_runs("semantic", [encode_rle(labels == label + 1) for label in range(len(class_id))])
 
 
 def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    name = "instance" if job.fact("variant") == "full" else "class"
     settings = job.setting("export.instance")
     class_id, labels, best = _label(
-        job, scores, image_id, name, size=size, threshold=settings["bg_threshold"]
+        job, scores, image_id, instances=True, size=size, threshold=settings["bg_threshold"]
     )
     min_area = settings["min_fragment"] * size.height * size.width
     fragments = list(label_fragments(labels, best, min_area=min_area))

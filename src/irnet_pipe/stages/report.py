@@ -21,6 +21,7 @@ from irnet_pipe.runtime.job import Job
 TRAINERS = {
     "train_cam": ("Classifier", "cam"),
     "train_irnet": ("IRNet", "irnet"),
+    "train_affinitynet": ("AffinityNet", "affinitynet"),
     "train_maskrcnn": ("Mask R-CNN", "maskrcnn"),
     "train_deeplab": ("DeepLab", "deeplab"),
 }

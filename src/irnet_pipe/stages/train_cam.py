@@ -14,9 +14,9 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
-from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.initial_weights import load_initial_weights
-from irnet_pipe.training.loop import Task, train
+from irnet_pipe.training.loop import Task
+from irnet_pipe.training.weights_file import train_and_write
 
 
 def run(job: Job) -> None:
@@ -70,18 +70,8 @@ def _train(job: Job) -> None:
         losses=_losses,
         settings=settings,
     )
-    history = train(task, job)
-    if not job.ranks.leads:
-        return
-    header = {
-        "kind": "cam",
-        "backbone": model.backbone.name,
-        "classes": classes,
-        "recipe": job.record.recipe,
-        "spec": job.record.spec,
-    }
-    write_weights(job.output, header=header, state_dict=model.state_dict(), history=history)
-    Checkpoints(job.work, recipe=job.record.recipe).clear()
+    header = {"kind": "cam", "backbone": model.backbone.name, "classes": classes}
+    train_and_write(task, job, header=header)
 
 
 def _losses(logits: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -13,10 +13,10 @@ from irnet_pipe.data.datasets import RelationSamples
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.runtime.job import Job, turn
 from irnet_pipe.runtime.seeding import derive_seed
-from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.initial_weights import load_initial_weights
-from irnet_pipe.training.loop import Task, train
+from irnet_pipe.training.loop import Task
 from irnet_pipe.training.losses import relation_losses
+from irnet_pipe.training.weights_file import train_and_write
 
 
 def run(job: Job) -> None:
@@ -59,18 +59,8 @@ def _train(job: Job) -> None:
         losses=partial(_losses, radius=radius),
         settings=settings,
     )
-    history = train(task, job)
-    if not job.ranks.leads:
-        return
-    header = {
-        "kind": "irnet",
-        "backbone": model.backbone.name,
-        "radius": radius,
-        "recipe": job.record.recipe,
-        "spec": job.record.spec,
-    }
-    write_weights(job.output, header=header, state_dict=model.state_dict(), history=history)
-    Checkpoints(job.work, recipe=job.record.recipe).clear()
+    header = {"kind": "irnet", "backbone": model.backbone.name, "radius": radius}
+    train_and_write(task, job, header=header)
 
 
 def _losses(output: tuple[Tensor, Tensor], label: Tensor, *, radius: int) -> dict[str, Tensor]:

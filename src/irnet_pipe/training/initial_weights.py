@@ -18,7 +18,7 @@ def load_initial_weights(job: Job, backbone: nn.Module, *, section: str) -> None
     Args:
         job: of a training.
         backbone: of the architecture `<section>.backbone`.
-        section: of the config: cam, irnet, maskrcnn or deeplab.
+        section: of the config: cam, irnet, affinitynet, maskrcnn or deeplab.
 
     Raises:
         InputError: no such weights, or those of another architecture.

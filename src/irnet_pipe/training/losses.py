@@ -1,9 +1,13 @@
-"""The losses of IRNet, means over pairs of pixels whose labels are confident (Ahn et al. 2019, sec. 4.2)."""
+"""The losses of IRNet and of AffinityNet: means over pairs of pixels whose labels are confident.
+
+Ahn et al. 2019, sec. 4.2; Ahn and Kwak 2018, sec. 3.2.
+"""
 
 import torch
 from torch import Tensor
 
-from irnet_pipe.numerics.relation_pairs import EPSILON, TERMS, relation_sums
+from irnet_pipe.numerics.feature_affinity import feature_affinity
+from irnet_pipe.numerics.relation_pairs import EPSILON, TERMS, affinity_sums, relation_sums
 from irnet_pipe.runtime.collectives import n_ranks, sum_over_ranks
 
 TERM_WEIGHTS = {"pos_bg": 0.25, "pos_fg": 0.25, "neg": 0.5, "disp_bg": 0.5, "disp_fg": 0.5}
@@ -32,7 +36,32 @@ def relation_losses(
     """
     boundary = torch.sigmoid(boundary_logit.float().squeeze(1))
     sums, pairs = relation_sums(boundary, displacement.float(), label, radius=radius)
+    return _weighted_means(sums, pairs)
+
+
+def affinity_losses(features: Tensor, label: Tensor, *, radius: int) -> dict[str, Tensor]:
+    """Compute the losses of affinity alone, where affinities are those of features.
+
+    Args:
+        features: (n, c, h, w).
+        label: (n, h, w), as for `relation_losses`.
+        radius: as for `relation_losses`.
+
+    Returns:
+        'pos_bg', 'pos_fg', 'neg' and 'total', as `relation_losses` does.
+
+    Raises:
+        ValueError: the grid is too small to hold a pair.
+    """
+    affinity = feature_affinity(features.float(), radius=radius)
+    return _weighted_means(*affinity_sums(affinity, label, radius=radius))
+
+
+def _weighted_means(sums: Tensor, pairs: Tensor) -> dict[str, Tensor]:
+    """The means of the first terms, and their weighted sum."""
     means = n_ranks() * sums / (sum_over_ranks(pairs) + EPSILON)
-    losses = dict(zip(TERMS, means, strict=True))
-    total = torch.stack([weight * losses[term] for term, weight in TERM_WEIGHTS.items()]).sum()
+    losses = dict(zip(TERMS[: len(means)], means, strict=True))
+    total = torch.stack(
+        [weight * losses[term] for term, weight in TERM_WEIGHTS.items() if term in losses]
+    ).sum()
     return {**losses, "total": total}

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.data.datasets import Samples
 from irnet_pipe.models.segmenter import Segmenter
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.seeding import derive_seed
-from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.training.initial_weights import load_initial_weights
-from irnet_pipe.training.loop import Task, train
+from irnet_pipe.training.loop import Task
+from irnet_pipe.training.weights_file import train_and_write
 
 
 def train_segmenter(
@@ -51,19 +50,13 @@ def train_segmenter(
         losses=losses,
         settings=settings,
     )
-    history = train(task, job)
-    if not job.ranks.leads:
-        return
     header = {
         "kind": kind,
         "backbone": job.setting(f"{kind}.backbone"),
         "classes": job.fact("classes"),
         "learnt-from": settings["source"],
-        "recipe": job.record.recipe,
-        "spec": job.record.spec,
     }
-    write_weights(job.output, header=header, state_dict=model.network.state_dict(), history=history)
-    Checkpoints(job.work, recipe=job.record.recipe).clear()
+    train_and_write(task, job, header=header, network=model.network)
 
 
 def _section(job: Job) -> tuple[str, dict[str, Any]]:
