@@ -250,10 +250,10 @@ def test_other_number_of_shards(values):
 
 def test_new_version_of_a_stage(values, monkeypatch):
     finish(values)
-    monkeypatch.setitem(STAGES, "propagate", dataclasses.replace(STAGES["propagate"], version=7))
-    assert reasons(status(values), "propagate") == {
-        Reason("changed", differences=(Difference("version", 1, 7),))
-    }
+    before = STAGES["propagate"]
+    monkeypatch.setitem(STAGES, "propagate", dataclasses.replace(before, version=7))
+    differences = (Difference("version", before.version, 7),)
+    assert reasons(status(values), "propagate") == {Reason("changed", differences=differences)}
 
 
 def test_recipe_without_record_explains_nothing(values):
