@@ -56,13 +56,12 @@ def validate(config: Config) -> list[str]:
         except InputError as error:
             raise InputError([f"{name}: {text}" if name else text for text in error.problems]) from None
         lines += [f"setting {name}"] * bool(name) + [line for line in summary if line not in lines]
-    return [*lines, *_validate_tables(config)] if config.tables.seeds else lines
+    return [*lines, *_validate_tables(config, set(lines))] if config.tables.seeds else lines
 
 
-def _validate_tables(config: Config) -> Iterator[str]:
+def _validate_tables(config: Config, told: set[str]) -> Iterator[str]:
     """The checks of the settings that tables are made of, those of one seed: seeds differ in nothing that fails."""
     seeds = config.tables.seeds
-    told: set[str] = set()
     for setting in table_settings(config):
         if setting.config.seed == seeds[0]:
             names = ", ".join(row.name for row in setting.rows)

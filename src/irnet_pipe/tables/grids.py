@@ -101,7 +101,9 @@ def _columns(filled: FilledTable, seeds: int) -> Iterator[tuple[str, list[str]]]
 
 def _notes(filled: FilledTable) -> Iterator[str]:
     where = "images that no training has seen" if filled.table.segmenter else "images"
-    yield f"Percent, on {ABSENT if filled.images is None else filled.images} {where}; AP by the VOC protocol."
+    on = "" if filled.images is None else f", on {filled.images} {where}"
+    protocol = "; AP by the VOC protocol" if filled.table.main.startswith("AP") else ""
+    yield f"Percent{on}{protocol}."
     if filled.predicted and not filled.table.segmenter:
         yield f"The classes of {filled.predicted} of them were predicted by the classifier."
     if any(row.row.upper_bound for row in filled.rows):

@@ -77,8 +77,8 @@ def _unseen_images(config: Config, rows: Iterable[Row]) -> str:
     images = images or config.dataset.evaluate
     if images is None:
         raise InputError(
-            f"tables.segmenter_images: {_names(rows)} need images that no training sees, and neither this key nor "
-            "dataset.evaluate names any; set it to a list file, or leave them out of tables.rows"
+            f"tables.segmenter_images: {_names(rows)}: no images to score a segmenter on, neither here nor in "
+            "dataset.evaluate; set it to a list of images that no training sees, or leave them out of tables.rows"
         )
     return images
 
