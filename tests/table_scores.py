@@ -19,9 +19,12 @@ def with_tables(tiny: dict[str, Any], folder: Path, **keys: object) -> dict[str,
     """Values of a run that asks for tables of seed 0, segmenters scored on images that no training sees."""
     unseen = folder / "unseen.txt"
     unseen.write_text("\n".join([*UNSEEN, ""]), encoding="utf-8")
-    small = {"backbone": "resnet18", "weights": "cam", "train": {"batch": 2}}
     tables = {"seeds": [0], "segmenter_images": str(unseen), **keys}
-    return merge(tiny, {"tables": tables, "maskrcnn": small, "deeplab": small})
+    small = {
+        name: {"backbone": "resnet18", "weights": "cam", "train": {"batch": 2}}
+        for name in ("maskrcnn", "deeplab")
+    }
+    return merge(tiny, {"tables": tables, **small})
 
 
 class TablesRun:
