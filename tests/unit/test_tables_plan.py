@@ -101,6 +101,12 @@ def test_pseudo_masks_are_scored_on_training_images_and_segmenters_on_others(tab
     assert images("maskrcnn_full") == images("deeplab_truth") == set(UNSEEN)
 
 
+def test_training_images_that_are_dropped_are_not_scored(tiny, tmp_path):
+    run = TablesRun(with_tables(merge(tiny, {"dataset": {"negatives": "drop"}}), tmp_path))
+    units = run.scores("instance_full").images
+    assert "gamma" not in {entry.image_id for unit in units for entry in run.run.image_lists[unit]}
+
+
 def test_pseudo_masks_may_be_scored_on_other_images(tables, tmp_path):
     (tmp_path / "two.txt").write_text("beta\nlabel only\n", encoding="utf-8")
     run = tables(pseudo_images=str(tmp_path / "two.txt"))

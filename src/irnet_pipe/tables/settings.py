@@ -57,7 +57,7 @@ def _settings(config: Config, seed: int, rows: Iterable[Row]) -> Iterator[TableS
     shared = {"seed": seed, "evaluation": {"iou": THRESHOLDS}}
     if pseudo:
         variants = dict.fromkeys(row.masks for row in pseudo if row.masks != RAW_CAM)
-        dataset = {"label": config.tables.pseudo_images or config.dataset.train, "evaluate": "all"}
+        dataset = {"label": config.tables.pseudo_images, "evaluate": "all"}
         own = {"dataset": dataset, "export": {"variants": list(variants) or ["cam"]}, "segmenters": []}
         yield _setting(config, shared | own, pseudo, _uses(pseudo, "tables.pseudo_images"))
     if trained:
