@@ -107,7 +107,7 @@ def test_what_was_not_run_is_a_dash_and_n_is_told(tables, tmp_path):
     run.score("semantic_cam", 1, mIoU=0.4)
     texts = written(run, tmp_path / "out")
     rows = markdown_rows(texts["md"], "1. Pseudo semantic")
-    assert rows["CAM"] == ["40.0 (n = 1)", "48.3"]
+    assert rows["CAM"] == ["40.0 (n = 1)", "–"]
     assert rows["IRNet"] == ["–", "66.5"]
     cells = {
         name: row["cells"]["mIoU"]

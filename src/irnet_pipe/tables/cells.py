@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,73 +83,77 @@ def fill_tables(publication: Record, results: Path) -> dict[str, FilledTable]:
     Raises:
         ArtifactError: scores are damaged.
     """
-    cells: dict[str, dict[str, str]] = publication.spec["cells"]
-    scores = {parent.recipe: _Scores(parent, results) for parent in publication.parents}
-    filled = {}
-    for key, table in TABLES.items():
-        rows = [row for row in rows_named(cells) if row.table == key]
-        if rows:
-            of = {
-                row.name: {int(seed): scores[recipe] for seed, recipe in sorted(cells[row.name].items())}
-                for row in rows
-            }
-            filled[key] = _fill(table, rows, of)
-    return filled
+    scores = {parent.recipe: _read(parent, results) for parent in publication.parents}
+    by_row: dict[str, _BySeed] = {
+        name: {int(seed): scores[recipe] for seed, recipe in of.items()}
+        for name, of in publication.spec["cells"].items()
+    }
+    rows = rows_named(by_row)
+    filled = {
+        key: _fill(table, [row for row in rows if row.table == key], by_row) for key, table in TABLES.items()
+    }
+    return {key: table for key, table in filled.items() if table.rows}
 
 
+@dataclass(frozen=True)
 class _Scores:
-    """Content of an artifact of kind scores, as far as it is there."""
+    """An artifact of kind scores, as far as it is there.
 
-    def __init__(self, parent: Parent, results: Path) -> None:
-        self.parent = parent
-        there = (results / parent.path).is_file()
-        self.content: dict[str, Any] | None = (
-            read_json(results / parent.path, kind="scores") if there else None
-        )
+    Attributes:
+        recipe: its recipe.
+        path: below the results folder.
+        content: None where it was not made.
+    """
 
-    @property
+    recipe: str
+    path: str
+    content: dict[str, Any] | None
+
+    @cached_property
     def figures(self) -> dict[str, float]:
         """Figure → mean over classes, percent."""
-        if self.content is None:
-            return {}
-        rows = score_rows(join_scores([self.content]))
+        rows = score_rows(join_scores([self.content])) if self.content else ()
         return {figure: value for _, figure, name, value in rows if name == MEAN and value is not None}
 
 
-def _fill(table: Table, rows: list[Row], scores: dict[str, dict[int, _Scores]]) -> FilledTable:
-    bound = next((row for row in rows if row.upper_bound), None)
-    filled = []
-    for row in rows:
-        own = scores[row.name]
-        shares = (
-            {figure: _share(figure, own, scores[bound.name]) for figure in table.figures} if bound else {}
-        )
-        filled.append(
-            FilledRow(
-                row,
-                {figure: _cell(figure, own) for figure in table.figures},
-                shares,
-                {seed: part.parent.path for seed, part in own.items()},
-                frozenset(seed for seed, part in own.items() if part.content),
-            )
-        )
-    parts = [part.content for by_seed in scores.values() for part in by_seed.values() if part.content]
-    images = parts[0]["images"] if parts else None
-    return FilledTable(table, tuple(filled), images, _most(parts, "images_with_predicted_classes"))
+_BySeed = dict[int, _Scores]
 
 
-def _most(parts: Iterable[dict[str, Any]], key: str) -> int:
-    return max((part[key] for part in parts), default=0)
+def _read(parent: Parent, results: Path) -> _Scores:
+    path = results / parent.path
+    return _Scores(parent.recipe, parent.path, read_json(path, kind="scores") if path.is_file() else None)
 
 
-def _cell(figure: str, scores: dict[int, _Scores]) -> Cell:
-    return Cell(
-        {seed: part.figures[figure] for seed, part in scores.items() if figure in part.figures},
-        {seed: (part.parent.recipe,) for seed, part in scores.items()},
+def _fill(table: Table, rows: list[Row], scores: dict[str, _BySeed]) -> FilledTable:
+    bound = next((scores[row.name] for row in rows if row.upper_bound), None)
+    filled = tuple(_fill_row(table, row, scores[row.name], bound) for row in rows)
+    there = [part.content for row in rows for part in scores[row.name].values() if part.content]
+    return FilledTable(
+        table,
+        filled,
+        images=there[0]["images"] if there else None,
+        predicted=max((content["images_with_predicted_classes"] for content in there), default=0),
     )
 
 
-def _share(figure: str, scores: dict[int, _Scores], bound: dict[int, _Scores]) -> Cell:
+def _fill_row(table: Table, row: Row, own: _BySeed, bound: _BySeed | None) -> FilledRow:
+    return FilledRow(
+        row,
+        figures={figure: _cell(figure, own) for figure in table.figures},
+        shares={figure: _share(figure, own, bound) for figure in table.figures} if bound else {},
+        scores={seed: part.path for seed, part in own.items()},
+        scored=frozenset(seed for seed, part in own.items() if part.content),
+    )
+
+
+def _cell(figure: str, scores: _BySeed) -> Cell:
+    return Cell(
+        {seed: part.figures[figure] for seed, part in scores.items() if figure in part.figures},
+        {seed: (part.recipe,) for seed, part in scores.items()},
+    )
+
+
+def _share(figure: str, scores: _BySeed, bound: _BySeed) -> Cell:
     """Percent of full supervision, seed by seed."""
     own, full = _cell(figure, scores), _cell(figure, bound)
     return Cell(
@@ -158,5 +162,5 @@ def _share(figure: str, scores: dict[int, _Scores], bound: dict[int, _Scores]) -
             for seed, value in own.values.items()
             if full.values.get(seed, 0) > 0
         },
-        {seed: recipes + full.recipes[seed] for seed, recipes in own.recipes.items()},
+        {seed: tuple(dict.fromkeys(of + full.recipes[seed])) for seed, of in own.recipes.items()},
     )

@@ -35,7 +35,7 @@ def tables_page(contents: Contents, *, results: Path) -> str:
         figures=[
             ("rows", str(len(scored))),
             ("seeds", str(len(contents.seeds))),
-            ("scores there", f"{sum(map(len, scores := scored))} of {len(scores) * len(contents.seeds)}"),
+            ("scores there", f"{sum(map(len, scored))} of {len(scored) * len(contents.seeds)}"),
         ],
         sections=sections,
     )
