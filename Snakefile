@@ -22,6 +22,7 @@ include: "workflow/rules/results.smk"
 
 localrules:
     all,
+    tables,
     report,
 
 
@@ -29,3 +30,9 @@ rule all:
     default_target: True
     input:
         [targets(publication) for publication in PUBLICATIONS],
+
+
+# The paper's tables, over the seeds of tables.seeds: snakemake tables
+rule tables:
+    input:
+        lambda wildcards: tables_marker(),

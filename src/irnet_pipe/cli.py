@@ -215,15 +215,16 @@ def _download(options: argparse.Namespace) -> None:
 def _add_synthetic(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--to", type=Path, required=True, help="folder")
     verb.add_argument("--seed", type=int, default=0)
-    verb.add_argument("--images", type=int, default=320)
+    verb.add_argument("--images", type=int, default=320, help="those of ImageSets/train.txt")
+    verb.add_argument("--held-out", type=int, default=0, help="further ones, those of ImageSets/val.txt")
     verb.set_defaults(run=_synthesize)
 
 
 def _synthesize(options: argparse.Namespace) -> None:
     from irnet_pipe.data.synthetic import generate
 
-    generate(options.to, seed=options.seed, images=options.images)
-    _print(f"{options.to}: {options.images} images")
+    generate(options.to, seed=options.seed, images=options.images, held_out=options.held_out)
+    _print(f"{options.to}: {options.images + options.held_out} images")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The verbs that look at results: `status`, `info` and `gc`."""
+"""The verbs that look at results: `status`, `info`, `tables` and `gc`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the verbs to a parser."""
     _add_status(verbs.add_parser("status", help="what of a run is there, what is to be done, and why"))
     _add_info(verbs.add_parser("info", help="what an artifact was made of, or in what two differ"))
+    _add_tables(verbs.add_parser("tables", help="the paper's tables of what is there so far"))
     _add_gc(verbs.add_parser("gc", help="find and remove what no run reaches, or what is damaged"))
 
 
@@ -67,6 +68,28 @@ def _info(options: argparse.Namespace) -> None:
     _print(info.compare(options.file, options.other) if options.other else info.describe(options.file))
 
 
+def _add_tables(verb: argparse.ArgumentParser) -> None:
+    verb.description = "Cells that were not run are –; `snakemake tables` runs them all."
+    verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+    verb.add_argument(
+        "--to", type=Path, metavar="DIR", help="write tables.md, .tex, .csv, .json and .html there"
+    )
+    verb.set_defaults(run=_tables)
+
+
+def _tables(options: argparse.Namespace) -> None:
+    from irnet_pipe.config import load_config
+    from irnet_pipe.tables.formats import markdown
+    from irnet_pipe.tables.publication import read_tables, write_tables
+    from irnet_pipe.workflow import prepare_tables
+
+    tables = prepare_tables(load_config(*options.config))
+    (publication,) = (target.record for target in tables.plan.targets)
+    if options.to:
+        write_tables(publication, tables.results, options.to)
+    _print(markdown(read_tables(publication, tables.results)).splitlines())
+
+
 def _add_gc(verb: argparse.ArgumentParser) -> None:
     verb.description = f"Exit code: {EXIT_UNFINISHED} where --damaged finds files and leaves them, else 0."
     verb.add_argument(
@@ -110,11 +133,12 @@ def _collect_garbage(results: Path, configs: Sequence[Config], *, remove: bool) 
     from irnet_pipe.artifact_files import size_text
     from irnet_pipe.garbage import find_garbage
     from irnet_pipe.index import stat_cache
-    from irnet_pipe.workflow import plan_for
+    from irnet_pipe.workflow import plan_for, plan_tables_for
 
     cache = stat_cache(results)
     runs = [plan_for(config, cache=cache) for config in configs]
-    garbage = find_garbage(results, runs)
+    tables = [plan_tables_for(config, cache=cache) for config in configs if config.tables.seeds]
+    garbage = find_garbage(results, [*runs, *tables])
     yield f"kept: all that these runs reach: {', '.join(run.config.run for run in runs)}"
     for item in garbage:
         yield f"{item.kind:<14}  {size_text(item.size):>10}  {item.path}"

@@ -23,6 +23,7 @@ from irnet_pipe.data.truth_list import (
     TRUTH_NAME,
     VOC_FOLDERS,
     TruthUse,
+    TruthUses,
     learnt_from,
     list_coco_truth,
     list_voc_truth,
@@ -82,7 +83,9 @@ def stat_cache(results: Path) -> StatCache:
     return StatCache(results / INDEX / CACHE_NAME)
 
 
-def build_index(config: Config, *, results: Path, cache: StatCache | None = None) -> Index:
+def build_index(
+    config: Config, *, results: Path, cache: StatCache | None = None, uses: TruthUses | None = None
+) -> Index:
     """Index the data set that a config names.
 
     dataset.root and weights are relative to the current folder; list files are looked for below root, then
@@ -93,6 +96,7 @@ def build_index(config: Config, *, results: Path, cache: StatCache | None = None
         config: of the run.
         results: folder of the artifacts.
         cache: what was learnt about files, where several configs share it; read from `results` by default.
+        uses: what messages say of ground truth; by default the keys of the config that ask for it.
 
     Raises:
         InputError: every problem found.
@@ -108,7 +112,7 @@ def build_index(config: Config, *, results: Path, cache: StatCache | None = None
         labels = read_labels(
             layout, photos=photos, classes=config.dataset.classes, cache=cache, problems=problems
         )
-        return _Builder(config, root, results, photos, labels, cache, problems).build()
+        return _Builder(config, root, results, photos, labels, cache, problems, uses).build()
     finally:
         cache.save()
 
@@ -142,6 +146,7 @@ class _Builder:
     labels: Labels
     cache: StatCache
     problems: Problems
+    uses: TruthUses | None
 
     def build(self) -> Index:
         lists = self.lists()
@@ -274,7 +279,8 @@ class _Builder:
         """Images that are evaluated, and those that a segmenter learns on from ground truth."""
         keys = [key for key in self.config.segmenters if getattr(self.config, key).training.source == "truth"]
         learnt = [entry.image_id for entry in train if entry.labels] if keys else None
-        return [(lists.evaluate, EVALUATED), (learnt, learnt_from(f"{keys[0]}.train.source" if keys else ""))]
+        uses = self.uses or TruthUses(EVALUATED, learnt_from(f"{keys[0]}.train.source" if keys else ""))
+        return [(lists.evaluate, uses.evaluated), (learnt, uses.learnt)]
 
     def truth(
         self, image_ids: list[str] | None, facts: dict[str, PhotoFacts], use: TruthUse

@@ -98,6 +98,14 @@ class Plan:
         """The publication of each setting."""
         return self.of("publish")
 
+    def up_to(self, targets: Iterable[Artifact]) -> Plan:
+        """Some artifacts and what they are made of, nothing else."""
+        kept = {artifact.recipe for artifact in targets}
+        for artifact in reversed(self.artifacts):
+            if artifact.recipe in kept:
+                kept |= {parent.recipe for parent in artifact.parents}
+        return Plan(tuple(artifact for artifact in self.artifacts if artifact.recipe in kept))
+
     def of(self, stage: str) -> list[Artifact]:
         """Artifacts of one stage, in the order of their units."""
         return [artifact for artifact in self.artifacts if artifact.stage == stage]

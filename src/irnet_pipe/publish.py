@@ -1,4 +1,7 @@
-"""Publication: copies what people open to outputs/<run>/ under plain names. The command of the rule `publish`."""
+"""Publication: copies what people open to outputs/<run>/ under plain names.
+
+The command of the rules `publish` and `publish_tables`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancesto
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.stage_table import SEGMENTERS
+from irnet_pipe.tables.publication import write_tables
 from irnet_pipe.text_files import replace_text
 from irnet_pipe.unpacking import unpack_member
 
@@ -29,14 +33,14 @@ FILES = (
 
 
 def publish(recipe: Path, output: Path) -> None:
-    """Publish a run.
+    """Publish a run, or its tables.
 
     What an earlier publication has left is removed first, and the marker of the recipe is written last: it vouches
     for all that lies beside it.
 
     Args:
         recipe: record of the publication.
-        output: outputs/<run>.
+        output: outputs/<run>, or outputs/<run>/tables.
 
     Raises:
         ArtifactError: an artifact to be published is missing or damaged.
@@ -47,6 +51,14 @@ def publish(recipe: Path, output: Path) -> None:
             raise ArtifactError(
                 f"{results / parent.path}: artifact is missing; run snakemake, which makes it anew"
             )
+    if "cells" in record.spec:
+        write_tables(record, results, output)
+    else:
+        _publish_run(record, results, output)
+    replace_text(output / marker_name(record.recipe), _provenance(record))
+
+
+def _publish_run(record: Record, results: Path, output: Path) -> None:
     _clear(output)
     *others, primary = [parent for parent in record.parents if parent.stage == "gather_masks"]
     _unpack(results / primary.path, output)
@@ -61,7 +73,6 @@ def publish(recipe: Path, output: Path) -> None:
     costs = [Cost(above, read_attempts(results, above)) for above in made_of]
     replace_text(output / COSTS_TABLE, costs_csv(costs))
     replace_text(output / COSTS_PAGE, costs_page(costs, run=output.name))
-    replace_text(output / marker_name(record.recipe), _provenance(record))
 
 
 def _clear(output: Path) -> None:

@@ -33,6 +33,7 @@ from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
 from irnet_pipe.runtime.device import autocast, use_device
+from irnet_pipe.tables.settings import TableSetting, check_unseen, table_settings
 
 T = TypeVar("T")
 
@@ -57,14 +58,27 @@ def validate(config: Config) -> list[str]:
         except InputError as error:
             raise InputError([f"{name}: {text}" if name else text for text in error.problems]) from None
         lines += [f"setting {name}"] * bool(name) + [line for line in summary if line not in lines]
-    return lines
+    return [*lines, *_validate_tables(config, set(lines))] if config.tables.seeds else lines
+
+
+def _validate_tables(config: Config, told: set[str]) -> Iterator[str]:
+    """The checks of the settings that tables are made of, those of one seed: seeds differ in nothing that fails."""
+    seeds = config.tables.seeds
+    for setting in table_settings(config):
+        if setting.config.seed == seeds[0]:
+            names = ", ".join(row.name for row in setting.rows)
+            yield f"tables: {names} ({len(seeds)} seed{'s' * (len(seeds) > 1)})"
+            summary = _Validation(setting.config, table=setting).run()
+            yield from (line for line in summary if line not in told)
+            told.update(summary)
 
 
 class _Validation:
-    """The checks of one config."""
+    """The checks of one config, which may be a setting of the tables."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, table: TableSetting | None = None) -> None:
         self.config = config
+        self.table = table
         self.problems = Problems()
         self.segmenters: dict[str, SegmenterModel] = {
             name: getattr(config, name) for name in config.segmenters
@@ -74,7 +88,7 @@ class _Validation:
 
     def run(self) -> list[str]:
         config = self.config
-        index = self.attempt(lambda: build_index(config, results=Path(config.runtime.results)))
+        index = self.attempt(self.index)
         device = self.attempt(lambda: use_device(config.runtime.device))
         lines = []
         self.check_weights(index)
@@ -86,6 +100,13 @@ class _Validation:
                 lines.append(self.check_memory(index, device))
         self.problems.check()
         return lines
+
+    def index(self) -> Index:
+        uses = self.table.uses if self.table else None
+        index = build_index(self.config, results=Path(self.config.runtime.results), uses=uses)
+        if self.table:
+            check_unseen(self.table, index)
+        return index
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Result of an action, or None and its problems noted."""

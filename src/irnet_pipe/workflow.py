@@ -12,10 +12,13 @@ from typing import Any
 from irnet_pipe.config import Config, settings_of
 from irnet_pipe.data.image_list import ImageEntry, write_list
 from irnet_pipe.data.scan import StatCache
+from irnet_pipe.data.truth_list import TruthUses
 from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.plan import Plan, image_lists, join_plans, make_plan
 from irnet_pipe.recipes import INDEX, write_record
+from irnet_pipe.tables.plan import plan_tables
+from irnet_pipe.tables.settings import check_unseen, table_settings
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,46 @@ def plan_for(config: Config, *, cache: StatCache | None = None) -> PlannedRun:
         InputError: every problem of the data set at once, or a fault of the machine such as a full disk.
     """
     with _uncollected():
-        settings = tuple(_indexed(settings_of(config), cache))
+        settings = tuple(_indexed(((setting, None) for setting in settings_of(config)), cache))
         return PlannedRun(config, settings, join_plans(make_plan(*setting) for setting in settings))
 
 
 @machine_faults_told()
+def plan_tables_for(config: Config, *, cache: StatCache | None = None) -> PlannedRun:
+    """Index the data set and plan the tables that a config asks for, see `plan_for`.
+
+    Raises:
+        InputError: every problem of the keys, or of the data set.
+    """
+    with _uncollected():
+        chosen = table_settings(config)
+        settings = tuple(_indexed(((setting.config, setting.uses) for setting in chosen), cache))
+        for setting, (_, index) in zip(chosen, settings, strict=True):
+            check_unseen(setting, index)
+        plans = (make_plan(*indexed) for indexed in settings)
+        return PlannedRun(config, settings, plan_tables(config.run, zip(chosen, plans, strict=True)))
+
+
 def prepare(config: Config) -> PlannedRun:
     """Plan a run and write image lists and records: everything that its jobs read is then on disk.
 
     Raises:
         InputError: see `plan_for`.
     """
-    run = plan_for(config)
+    return _written(plan_for(config))
+
+
+def prepare_tables(config: Config) -> PlannedRun:
+    """Plan the tables of a config and write image lists and records, see `prepare`.
+
+    Raises:
+        InputError: see `plan_tables_for`.
+    """
+    return _written(plan_tables_for(config))
+
+
+@machine_faults_told()
+def _written(run: PlannedRun) -> PlannedRun:
     for digest, entries in run.image_lists.items():
         write_list(run.results / INDEX, entries, digest=digest)
     for artifact in run.plan.artifacts:
@@ -89,17 +120,20 @@ def prepare(config: Config) -> PlannedRun:
     return run
 
 
-def _indexed(settings: Iterable[Config], cache: StatCache | None) -> Iterator[tuple[Config, Index]]:
+def _indexed(
+    settings: Iterable[tuple[Config, TruthUses | None]], cache: StatCache | None
+) -> Iterator[tuple[Config, Index]]:
     """Each setting with its index; settings that differ in later stages share one."""
     indexes: dict[Any, Index] = {}
-    for setting in settings:
+    for setting, uses in settings:
         weights = [(section.weights, section.trained) for section in (setting.cam, setting.irnet)]
         segmenters = [getattr(setting, name) for name in setting.segmenters]
         learnt = [(model.weights, model.training.source == "truth") for model in segmenters]
         affinitynet = setting.affinitynet.weights if "affinitynet" in setting.mask_sources else None
-        key = (setting.dataset, *weights, affinitynet, setting.segmenters, *learnt)
+        key = (setting.dataset, *weights, affinitynet, setting.segmenters, *learnt, uses)
         if key not in indexes:
-            indexes[key] = build_index(setting, results=Path(setting.runtime.results), cache=cache)
+            results = Path(setting.runtime.results)
+            indexes[key] = build_index(setting, results=results, cache=cache, uses=uses)
         yield setting, indexes[key]
 
 

@@ -45,6 +45,7 @@ OF_THE_PLAN = {
     *("sweep", "segmenters", "cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
     *(f"dataset.{key}" for key in ("format", "photos", "labels", "classes", "train", "label")),
     *(f"dataset.{key}" for key in ("evaluate", "ground_truth", "negatives", "missing", "max_pixels")),
+    *(f"tables.{key}" for key in ("seeds", "rows", "pseudo_images", "segmenter_images")),
 }
 """Keys that decide what is planned and from which data: no stage reads them, tests of plans look at them."""
 

@@ -15,7 +15,8 @@ from irnet_pipe import cli
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.recipes import record_path
-from irnet_pipe.workflow import PlannedRun, plan_for, prepare
+from irnet_pipe.workflow import PlannedRun, plan_for, prepare, prepare_tables
+from table_scores import with_tables
 
 LONG_AGO = time.time() - 2 * 24 * 3600
 OTHER = {"random_walk": {"beta": 4}}
@@ -23,8 +24,12 @@ THIRD = {"relations": {"fg_threshold": 0.5}}
 
 
 def make(values: dict) -> PlannedRun:
-    """A run with stand-ins for artifacts, what jobs tell about themselves and what trainers leave."""
-    run = prepare(parse_config(values))
+    """A run with stand-ins for all that it makes."""
+    return make_stand_ins(prepare(parse_config(values)))
+
+
+def make_stand_ins(run: PlannedRun) -> PlannedRun:
+    """Stand-ins for artifacts, what jobs tell about themselves and what trainers leave."""
     for artifact in run.plan.artifacts:
         name = f"{artifact.stage}/{artifact.unit}.{artifact.recipe}"
         paths = [f"logs/{name}.log", f"benchmarks/{name}.tsv", f"events/{name}.jsonl", f"facts/{name}.json"]
@@ -94,6 +99,19 @@ def test_everything_else_goes(tiny, gc):
     gone = recipes(third) - recipes(kept)
     assert not [path for path in kept.results.rglob("*") if any(recipe in path.name for recipe in gone)]
     assert not (kept.results / "index" / third.index.truth.digest).exists()
+
+
+def test_what_tables_reach_stays_while_the_config_asks_for_them(tiny, gc, tmp_path):
+    values = with_tables(tiny, tmp_path, rows=["maskrcnn_boundary", "semantic_cam"])
+    kept = make(tiny)
+    before = files(kept.results)
+    make_stand_ins(prepare_tables(parse_config(values)))
+    both = files(kept.results)
+    assert both > before
+    gc({key: values[key] for key in ("tables", "maskrcnn")})
+    assert files(kept.results) == both
+    gc({})
+    assert files(kept.results) == before
 
 
 def test_lists_with_sizes_and_removes_nothing_by_itself(tiny, gc):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from irnet_pipe.report import figures
+from irnet_pipe.report.bar_chart import Bar, BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, Series, render_chart, round_ticks
 from irnet_pipe.report.html import Gallery, Page, Picture, Row, Section, Table, Text, render
 
@@ -226,3 +227,20 @@ def test_instance_masks_are_tinted_and_outlined():
     np.testing.assert_array_equal(picture[1, 1:7], np.tile(colour, (6, 1)))
     np.testing.assert_allclose(picture[3, 3], (colour + 100.0) / 2, atol=1)
     np.testing.assert_array_equal(figures.draw_instances(PHOTO, mask[None][:0]), PHOTO)
+
+
+def test_bar_chart_draws_values_spreads_and_marks():
+    bars = [Bar("one", 50.0, spread=10.0, mark=60.0), Bar("two", None), Bar("three", 25.0, pale=True)]
+    text = render_bar_chart(BarChart(NASTY, bars, x_label="AP50", note="dashed: elsewhere"))
+    assert NASTY not in text and "dashed: elsewhere" in text
+    widths = [float(width) for width in re.findall(r'<rect class="bar[^>]*width="([\d.]+)"', text)]
+    assert len(widths) == 2 and widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+    assert len(re.findall("bar lost", text)) == 1
+    low, high = map(float, re.search(r'd="M([\d.]+) [\d.]+H([\d.]+)"', text).groups())
+    start, (mark,) = high - 1.2 * widths[0], map(float, re.findall(r'class="cut" x1="([\d.]+)"', text))
+    assert low - start == pytest.approx(0.8 * widths[0], abs=0.3)
+    assert mark - start == pytest.approx(1.2 * widths[0], abs=0.3)
+
+
+def test_bar_chart_without_any_value():
+    assert "<rect" not in render_bar_chart(BarChart("empty", [Bar("one", None)]))

@@ -135,6 +135,15 @@ def test_a_larger_set_begins_with_the_smaller(folder, tmp_path):
     assert list(labels_of(folder).items()) == list(labels_of(tmp_path).items())[:20]
 
 
+def test_held_out_images_follow_those_of_training(folder, tmp_path):
+    generate(tmp_path, seed=3, images=18, size=64, held_out=2)
+    lists = [(tmp_path / "ImageSets" / f"{name}.txt").read_text().split() for name in ("train", "val")]
+    assert [len(names) for names in lists] == [18, 2]
+    assert labels_of(tmp_path) == labels_of(folder)
+    assert [image_id for names in lists for image_id in names] == list(labels_of(folder))
+    assert not (folder / "ImageSets" / "val.txt").exists()
+
+
 def test_ground_truth_agrees_with_the_labels(folder):
     labels = labels_of(folder)
     assert (folder / "ImageSets" / "train.txt").read_text().split() == list(labels) and len(labels) == 20
@@ -153,7 +162,7 @@ def test_ground_truth_agrees_with_the_labels(folder):
             assert len(np.unique(class_map[object_map == number])) == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("seed", -1), ("images", 0), ("size", 47)])
+@pytest.mark.parametrize(("name", "value"), [("seed", -1), ("images", 0), ("size", 47), ("held_out", -1)])
 def test_a_value_out_of_bounds_is_named(tmp_path, name, value):
     with pytest.raises(InputError, match=f"{name} is {value}"):
         generate(tmp_path, **{"seed": 0, "images": 1, name: value})

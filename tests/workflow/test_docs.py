@@ -35,7 +35,7 @@ TOP = {
 }
 KEYS = {path for path, _ in leaves()}
 SECTIONS = {name for name in Config.model_fields if any(key.startswith(f"{name}.") for key in KEYS)}
-FILE_SUFFIXES = ("md", "py", "json", "yaml", "html", "csv", "txt", "toml", "yml", "npz", "tsv", "pth")
+FILE_SUFFIXES = ("md", "py", "json", "yaml", "html", "csv", "txt", "toml", "yml", "npz", "tsv", "pth", "tex")
 
 
 def text_of(page: Path) -> str:

@@ -1,6 +1,7 @@
 # What all rules share. The main process writes the records; everything else here reads records alone.
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from shlex import quote
 
@@ -43,8 +44,9 @@ except InputError as error:
 RESULTS = RUNTIME.results
 DEVICES = RUNTIME.devices_per_training
 START = datetime.now(UTC)
-# Only the main process knows what is planned, and only there the publications are made, one a setting.
-PLANNED = []
+# Only the main process knows what is planned (recipe to artifact), and only there the publications are made, one a
+# setting.
+PLANNED = {}
 PUBLICATIONS = []
 
 if workflow.is_main_process:
@@ -55,7 +57,7 @@ if workflow.is_main_process:
         plan = prepare(parse_config(config)).plan
     except InputError as error:
         exit_on_bad_input(error)
-    PLANNED = plan.artifacts
+    PLANNED = {artifact.recipe: artifact for artifact in plan.artifacts}
     PUBLICATIONS = [target.record for target in plan.targets]
 
 
@@ -135,9 +137,36 @@ def publish_command(publication):
     return f"{PYTHON} -m irnet_pipe.publish --recipe {quote(recipe)} --output {quote(folder)}"
 
 
+def tables_command(wildcards):
+    return publish_command(record(wildcards))
+
+
+@cache
+def tables_marker():
+    """The marker of the tables, whose plan is made here: runs that nobody asks for tables do without."""
+    from irnet_pipe.workflow import prepare_tables
+
+    try:
+        tables = prepare_tables(parse_config(config)).plan
+    except InputError as error:
+        exit_on_bad_input(error)
+    PLANNED.update({artifact.recipe: artifact for artifact in tables.artifacts})
+    (publication,) = tables.targets
+    return f"{folder_of(publication.record)}/{marker_name(publication.recipe)}"
+
+
+def tables_parents(wildcards):
+    """Scores that the tables show; none where the tables are already there."""
+    publication = record(wildcards)
+    marker = Path(folder_of(publication), marker_name(publication.recipe))
+    if marker.exists() and not RUNTIME.whole_graph:
+        return []
+    return [f"{RESULTS}/{parent.path}" for parent in publication.parents]
+
+
 onerror:
     # Among all that snakemake prints, a failure may lie far above the end.
-    records = (artifact.record for artifact in PLANNED)
+    records = (artifact.record for artifact in PLANNED.values())
     for line in failures(records, Path(RESULTS), since=START):
         print(line, file=sys.stderr)
 
@@ -145,3 +174,4 @@ onerror:
 wildcard_constraints:
     recipe="[0-9a-f]{16}",
     unit="all|(train|label)-[0-9]+-of-[0-9]+",
+    run="[A-Za-z0-9][A-Za-z0-9._-]*",

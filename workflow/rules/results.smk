@@ -119,3 +119,27 @@ for publication in PUBLICATIONS:
             f"publish to {folder_of(publication)}"
         shell:
             f"{{params.command}} {LOGGED}"
+
+
+# A run may ask for tables or not, so the name of their marker is not known here.
+rule publish_tables:
+    input:
+        tables_parents,
+    output:
+        f"{RUNTIME.outputs}/{{run}}/tables/recipe-{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/publish/{{run}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/publish/{{run}}.{{recipe}}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        command=tables_command,
+    message:
+        "tables of {wildcards.run}"
+    shell:
+        f"{{params.command}} {LOGGED}"

@@ -26,6 +26,7 @@ from irnet_pipe.config.section import (
     runtime,
 )
 from irnet_pipe.config.segmenters import DeepLab, MaskRcnn, Segmenter, SegmenterModel
+from irnet_pipe.config.tables import Tables
 from irnet_pipe.config.trainings import CamTrain, IrnetTrain
 
 
@@ -352,6 +353,7 @@ class Config(Section):
     deeplab: DeepLab = Field(default_factory=DeepLab, description="DeepLabV3.")
     evaluation: Evaluation = Field(default_factory=Evaluation, description="Evaluation.")
     report: Report = Field(default_factory=Report, description="Report.")
+    tables: Tables = Field(default_factory=Tables, description="The paper's tables.")
     runtime: Runtime = Field(default_factory=Runtime, description="Runtime.")
 
     @property

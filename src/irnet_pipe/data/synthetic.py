@@ -61,33 +61,37 @@ class Scene:
         return labels[self.instance_map]
 
 
-def generate(folder: Path, *, seed: int, images: int = 320, size: int = 192) -> None:
+def generate(folder: Path, *, seed: int, images: int = 320, size: int = 192, held_out: int = 0) -> None:
     """Writes a data set; the same arguments give the same bytes.
 
-    JPEGImages/*.jpg, SegmentationClass/*.png and SegmentationObject/*.png (VOC palette), ImageSets/train.txt, and
-    image_labels.csv (columns image_id and labels, the latter joined by ';' and empty where there is no object).
+    JPEGImages/*.jpg, SegmentationClass/*.png and SegmentationObject/*.png (VOC palette), ImageSets/train.txt,
+    ImageSets/val.txt where images are held out, and image_labels.csv (columns image_id and labels, the latter joined
+    by ';' and empty where there is no object).
 
     Args:
         folder: made if it does not exist.
         seed: of all randomness, not negative.
         images: how many, from 1.
         size: mean side of a photo in pixels, from 48.
+        held_out: further images, which are in val.txt; those before them are what they would be without.
 
     Raises:
         InputError: a value out of its bounds, or a folder that holds files already.
     """
-    for name, value, bound in (("seed", seed, 0), ("images", images, 1), ("size", size, MIN_SIZE)):
+    bounds = (("seed", seed, 0), ("images", images, 1), ("size", size, MIN_SIZE), ("held_out", held_out, 0))
+    for name, value, bound in bounds:
         if value < bound:
             raise InputError(f"{name} is {value}; give {bound} or more")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is no empty folder; name another one, or delete it")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a generation that was interrupted
-    _write(partial, ((f"scene_{i:05d}", make_scene(i, seed=seed, size=size)) for i in range(images)))
+    scenes = ((f"scene_{i:05d}", make_scene(i, seed=seed, size=size)) for i in range(images + held_out))
+    _write(partial, scenes, train=images)
     partial.replace(folder)
 
 
-def _write(folder: Path, scenes: Iterable[tuple[str, Scene]]) -> None:
+def _write(folder: Path, scenes: Iterable[tuple[str, Scene]], *, train: int) -> None:
     names = ("JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets")
     photos, classes, objects, lists = (folder / name for name in names)
     for path in (photos, classes, objects, lists):
@@ -98,7 +102,10 @@ def _write(folder: Path, scenes: Iterable[tuple[str, Scene]]) -> None:
         (classes / f"{image_id}.png").write_bytes(encode_png(scene.label_map))
         (objects / f"{image_id}.png").write_bytes(encode_png(scene.instance_map))
         rows.append((image_id, ";".join(CLASS_NAMES[class_id] for class_id in sorted(set(scene.class_ids)))))
-    (lists / "train.txt").write_text("".join(f"{image_id}\n" for image_id, _ in rows), encoding="utf-8")
+    for name, part in (("train", rows[:train]), ("val", rows[train:])):
+        if part:
+            text = "".join(f"{image_id}\n" for image_id, _ in part)
+            (lists / f"{name}.txt").write_text(text, encoding="utf-8")
     with (folder / "image_labels.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("image_id", "labels"), *rows])
 

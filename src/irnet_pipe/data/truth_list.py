@@ -61,6 +61,19 @@ def learnt_from(key: str) -> TruthUse:
     )
 
 
+@dataclass(frozen=True)
+class TruthUses:
+    """What the ground truth of a data set is for.
+
+    Attributes:
+        evaluated: of the images that are scored.
+        learnt: of those that a segmenter learns from.
+    """
+
+    evaluated: TruthUse
+    learnt: TruthUse
+
+
 def list_voc_truth(
     sizes: Sizes,
     folder: Path,

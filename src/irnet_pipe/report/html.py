@@ -9,11 +9,20 @@ from html import escape
 
 from PIL import Image
 
+from irnet_pipe.report.bar_chart import BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, render_chart
 from irnet_pipe.report.style import STYLE
 from irnet_pipe.report.timeline import Timeline, render_timeline
 
-Cell = str | int | float | None
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is to be printed."""
+
+    text: str
+
+
+Cell = str | Number | int | float | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Text:
     text: str
 
 
-Block = Table | Chart | Timeline | Gallery | Text
+Block = Table | Chart | BarChart | Timeline | Gallery | Text
 
 
 @dataclass(frozen=True)
@@ -113,14 +122,20 @@ def render(page: Page) -> str:
 
 def _section(section: Section, *, anchor: str) -> str:
     lead = f'<p class="lead">{escape(section.lead)}</p>' if section.lead else ""
-    charts = [block for block in section.blocks if isinstance(block, Chart)]
-    body = lead + "".join(_block(block) for block in section.blocks if not isinstance(block, Chart))
+    charts = [block for block in section.blocks if isinstance(block, Chart | BarChart)]
+    body = lead + "".join(
+        _block(block) for block in section.blocks if not isinstance(block, Chart | BarChart)
+    )
     if charts:
-        body += f'<div class="charts">{"".join(render_chart(chart) for chart in charts)}</div>'
+        body += f'<div class="charts">{"".join(_chart(chart) for chart in charts)}</div>'
     heading = f"<h2>{escape(section.title)}</h2>"
     if section.folded:
         return f'<section id="{anchor}"><details><summary>{heading}</summary>{body}</details></section>'
     return f'<section id="{anchor}">{heading}{body}</section>'
+
+
+def _chart(chart: Chart | BarChart) -> str:
+    return render_chart(chart) if isinstance(chart, Chart) else render_bar_chart(chart)
 
 
 def _block(block: Table | Timeline | Gallery | Text) -> str:
@@ -150,6 +165,8 @@ def _cell(cell: Cell, *, decimals: int) -> str:
     match cell:
         case str():
             return f"<td>{escape(cell)}</td>"
+        case Number():
+            return f'<td class="number">{escape(cell.text)}</td>'
         case float() if math.isfinite(cell):
             return f'<td class="number">{cell:.{decimals}f}</td>'
         case int():
