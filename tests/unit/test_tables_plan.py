@@ -16,8 +16,8 @@ from irnet_pipe.config.segmenters import MaskSource
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.tables import RAW_CAM
 from irnet_pipe.plan import Plan
+from irnet_pipe.table_rows import ROWS, TABLES, Row
 from irnet_pipe.tables import rows
-from irnet_pipe.tables.rows import ROWS, TABLES, Row
 from irnet_pipe.validate import validate
 from irnet_pipe.workflow import plan_tables_for
 from table_scores import UNSEEN, TablesRun, with_tables

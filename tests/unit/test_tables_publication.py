@@ -18,8 +18,8 @@ from irnet_pipe.publish import publish
 from irnet_pipe.recipes import marker_name, record_path
 from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.runtime.events import events_path
+from irnet_pipe.table_rows import ROWS
 from irnet_pipe.tables.publication import read_tables, write_tables
-from irnet_pipe.tables.rows import ROWS
 from table_scores import TablesRun, with_tables
 
 MASKRCNN = ["maskrcnn_cam", "maskrcnn_full", "maskrcnn_truth"]

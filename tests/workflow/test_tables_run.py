@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from irnet_pipe.errors import EXIT_INPUT
-from irnet_pipe.tables.rows import ROWS
+from irnet_pipe.table_rows import ROWS
 from table_scores import TablesRun, with_tables
 
 TABLES = Path("outputs", "tiny", "tables")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from irnet_pipe.config.section import OptionalText, Section, none_word
-from irnet_pipe.tables.rows import row_names
+from irnet_pipe.table_rows import row_names
 
 
 class Tables(Section):

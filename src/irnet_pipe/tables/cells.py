@@ -11,7 +11,7 @@ from typing import Any
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.evaluation.tables import MEAN, join_scores, score_rows
 from irnet_pipe.recipes import Parent, Record
-from irnet_pipe.tables.rows import TABLES, Row, Table, rows_named
+from irnet_pipe.table_rows import TABLES, Row, Table, rows_named
 
 
 @dataclass(frozen=True)

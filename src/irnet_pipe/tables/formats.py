@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from irnet_pipe.table_rows import PAPER
 from irnet_pipe.tables.cells import Cell, FilledRow
 from irnet_pipe.tables.costs import RowCost
 from irnet_pipe.tables.grids import ABSENT, PLUS_MINUS, Contents, Grid, grids, subtitle
-from irnet_pipe.tables.rows import PAPER
 
 CSV_COLUMNS = ("table", "row", "label", "figure", "mean", "std", "n", "published", "recipes")
 SHARE = "share"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from irnet_pipe.table_rows import PAPER, TABLES
 from irnet_pipe.tables.cells import Cell, FilledTable
 from irnet_pipe.tables.costs import RowCost
-from irnet_pipe.tables.rows import PAPER, TABLES
 
 ABSENT = "–"
 PLUS_MINUS = "±"

@@ -15,7 +15,7 @@ from irnet_pipe.data.truth_list import TruthUse, TruthUses
 from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.tables import RAW_CAM
 from irnet_pipe.index import Index
-from irnet_pipe.tables.rows import TABLES, THRESHOLDS, Row, rows_named
+from irnet_pipe.table_rows import TABLES, THRESHOLDS, Row, rows_named
 
 MOST_TOLD = 3
 """Images that a message names."""
