@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from first_stages import plan_of
+from irnet_pipe import table_rows as rows
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.config.section import Variant
@@ -17,7 +18,6 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.evaluation.tables import RAW_CAM
 from irnet_pipe.plan import Plan
 from irnet_pipe.table_rows import ROWS, TABLES, Row
-from irnet_pipe.tables import rows
 from irnet_pipe.validate import validate
 from irnet_pipe.workflow import plan_tables_for
 from table_scores import UNSEEN, TablesRun, with_tables
