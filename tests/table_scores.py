@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from affinitynet_run import AFFINITYNET
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
@@ -24,7 +25,7 @@ def with_tables(tiny: dict[str, Any], folder: Path, **keys: object) -> dict[str,
         name: {"backbone": "resnet18", "weights": "cam", "train": {"batch": 2}}
         for name in ("maskrcnn", "deeplab")
     }
-    return merge(tiny, {"tables": tables, **small})
+    return merge(tiny, {"tables": tables, "affinitynet": AFFINITYNET, **small})
 
 
 class TablesRun:
