@@ -199,7 +199,7 @@ def test_label_only_image_appended(project):
     truth = json.loads(path.read_text(encoding="utf-8"))
     truth["images"].append({"id": 99, "file_name": "new one.png", "height": 40, "width": 48})
     path.write_text(json.dumps(truth), encoding="utf-8")
-    expected = Counter(dict.fromkeys(WHOLE, 1)) + Counter(export_masks=2, gather_masks=2)
+    expected = Counter(dict.fromkeys(WHOLE, 1)) + Counter(export_masks=2, gather_masks=2, evaluate_masks=2)
     for stage in ("train_cam", "mine_relations", "train_irnet", "calibrate_displacement"):
         del expected[stage]
     assert project.run() == expected
