@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import feeding, kernels, scoring, stages
+from benchmarks import feeding, kernels, scoring, segmenters, stages
 from benchmarks.paired import Disagreement, Row, Setting, measure
 from benchmarks.tables import (
     HEAD,
@@ -25,7 +25,7 @@ from benchmarks.tables import (
     table_line,
 )
 
-ROWS = (*kernels.ROWS, *scoring.ROWS, *stages.ROWS, *feeding.ROWS)
+ROWS = (*kernels.ROWS, *scoring.ROWS, *stages.ROWS, *segmenters.ROWS, *feeding.ROWS)
 
 
 def main(arguments: Sequence[str] | None = None, *, rows: Sequence[Row] = ROWS) -> int:

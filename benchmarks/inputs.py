@@ -94,3 +94,14 @@ def confident_label_maps(count: int, side: int, *, seed: int) -> torch.Tensor:
     best, index = maps.max(dim=1)
     labels = torch.where(best > 0.15, index + 1, 0)
     return torch.where(labels == 3, 255, labels).to(torch.uint8)
+
+
+def objects(size: tuple[int, int], count: int, *, seed: int) -> np.ndarray:
+    """An object map (H, W) uint8: ellipses 1…count on background 0, later ones in front; some may be hidden."""
+    rng = np.random.default_rng(seed)
+    grid = np.mgrid[: size[0], : size[1]]
+    made = np.zeros(size, np.uint8)
+    for number in range(1, count + 1):
+        centre, radii = rng.uniform(0.2, 0.8, 2) * size, rng.uniform(0.1, 0.3, 2) * size
+        made[(((grid - centre[:, None, None]) / radii[:, None, None]) ** 2).sum(0) < 1] = number
+    return made

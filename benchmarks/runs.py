@@ -8,7 +8,7 @@ import io
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,16 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.comparators.twins import twin
-from benchmarks.inputs import photo_files, photos
+from benchmarks.inputs import objects, photo_files, photos
 from benchmarks.paired import Setting
+from irnet_pipe.artifacts.arrays import pack_runs
+from irnet_pipe.artifacts.io import ImageSize, write_artifact
+from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.weights import write_weights
+from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.models.cam_net import CamNet
 from irnet_pipe.models.irnet import IRNet
+from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.job import Job
 
 CLASSES = tuple(f"class_{index:02d}" for index in range(20))
@@ -41,6 +46,7 @@ class SmallRun:
         canvas: of IRNet, in pixels; that of the defaults if None.
         relations: whether relations are mined, as they are where IRNet is trained.
         dataset: further keys of the section.
+        segmenters: those of the run.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class SmallRun:
         canvas: int | None = None,
         relations: bool = False,
         dataset: Mapping[str, Any] | None = None,
+        segmenters: Sequence[str] = (),
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="irnet_pipe_bench_"))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
@@ -61,6 +68,7 @@ class SmallRun:
         self._write_weights(backbone)
         values: dict[str, Any] = {
             "shards": {"n": shards},
+            "segmenters": segmenters,
             "dataset": {
                 "root": str(self.folder),
                 "photos": "images",
@@ -89,6 +97,27 @@ class SmallRun:
     def jobs(self, stage: str) -> list[Job]:
         """The jobs of all shards of a stage, whose parents are there."""
         return [self._ready(artifact) for artifact in self._pipeline.plan.of(stage)]
+
+    def put_masks(self) -> Path:
+        """Write made-up masks in the place of those of export_masks, and the same as PNGs.
+
+        Returns:
+            Folder of class/<image_id>.png, class_id + 1, and object/<image_id>.png; 0 is background in both.
+        """
+        folder = self.folder / "masks"
+        for kind in ("class", "object"):
+            (folder / kind).mkdir(parents=True)
+        for artifact in self._pipeline.plan.of("export_masks"):
+            job = self._pipeline.job(artifact)
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+            with write_artifact(job.output, job.record) as writer:
+                for number, entry in enumerate(job.images):
+                    object_map, class_map = _masks(entry, seed=number)
+                    arrays = _packed(object_map, class_map)
+                    writer.add(entry.image_id, ImageSize(*object_map.shape, *object_map.shape), arrays)
+                    Image.fromarray(object_map).save(folder / "object" / f"{entry.image_id}.png")
+                    Image.fromarray(class_map).save(folder / "class" / f"{entry.image_id}.png")
+        return folder
 
     def _ready(self, artifact: Any) -> Job:
         with contextlib.redirect_stderr(io.StringIO()):
@@ -121,11 +150,31 @@ class SmallRun:
             write_weights(path, header={"kind": kind, **header}, state_dict=model.state_dict(), history={})
 
 
+def _masks(entry: ImageEntry, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Objects of an image and class_id + 1 of each pixel, (H, W) uint8: one of each class, and one more."""
+    assert entry.labels
+    numbers = [0, *(class_id + 1 for class_id in entry.labels), entry.labels[0] + 1]
+    object_map = objects((entry.height, entry.width), len(numbers) - 1, seed=seed)
+    return object_map, np.array(numbers, np.uint8)[object_map]
+
+
+def _packed(object_map: np.ndarray, class_map: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of an image in an artifact of the kind masks."""
+    numbers, classes = (np.setdiff1d(map_, [0]) for map_ in (object_map, class_map))
+    instance_class = [int(class_map[object_map == number][0]) - 1 for number in numbers]
+    runs = [encode_rle(object_map == number) for number in numbers]
+    return {
+        "class_id": (classes - 1).astype(np.int32),
+        **pack_runs("semantic", [encode_rle(class_map == value) for value in classes]),
+        **pack_instances(runs, instance_class, [1.0] * len(runs)),
+    }
+
+
 def cam_net(backbone: str, *, freeze: str = "layer2") -> CamNet:
     """A classifier with seeded weights."""
     torch.manual_seed(0)
     model = CamNet(backbone, len(CLASSES), freeze=freeze)
-    _tame(model)
+    tame(model)
     return model
 
 
@@ -133,11 +182,11 @@ def irnet(backbone: str) -> IRNet:
     """IRNet with seeded weights."""
     torch.manual_seed(0)
     model = IRNet(backbone)
-    _tame(model)
+    tame(model)
     return model
 
 
-def _tame(model: nn.Module) -> None:
+def tame(model: nn.Module) -> None:
     """Keep the size of activations that no statistics normalise from growing with depth."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

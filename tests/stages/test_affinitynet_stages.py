@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from affinitynet_run import with_affinitynet
 from contract import DeviceContract, ShardContract
 from test_export_masks import OfVariant
 from test_ranks_together import run_alone, run_together
 from tiny_pipeline import Pipeline
 
+from affinitynet_run import with_affinitynet
 from irnet_pipe.artifacts.arrays import unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader

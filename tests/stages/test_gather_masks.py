@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from contract import StageContract
 from PIL import Image
+from segmenter_run import many_instances, put_instances
 
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.masks import read_instances
@@ -63,3 +64,16 @@ class TestGatherMasks(StageContract):
         self.run(job)
         with tarfile.open(job.output) as tar:
             assert not [name for name in tar.getnames() if name.startswith("SegmentationClass")]
+
+    def test_more_instances_than_a_palette_holds(self, job):
+        crowded, other = job.images[0].image_id, job.images[1].image_id
+        put_instances(job, lambda entry: many_instances(400 if entry.image_id == crowded else 3)(entry))
+        self.run(job)
+        with tarfile.open(job.output) as tar:
+            coco, names = json.load(tar.extractfile("masks.json")), tar.getnames()
+            objects = np.asarray(Image.open(tar.extractfile(f"SegmentationObject/{other}.png")))
+        assert f"SegmentationObject/{crowded}.png" not in names
+        assert f"SegmentationClass/{crowded}.png" in names
+        assert np.unique(objects).tolist() == [0, 1, 2, 3]
+        image = next(i for i in coco["images"] if i["file_name"] == job.images[0].path)
+        assert sum(note["image_id"] == image["id"] for note in coco["annotations"]) == 400

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 
 import numpy as np
 import pytest
 import torch
-from segmenter_run import training_job, with_segmenters
+from segmenter_run import many_instances, put_instances, training_job, with_segmenters
 from tiny_pipeline import Pipeline
 
-from irnet_pipe.artifacts.arrays import pack_runs
-from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.weights import read_weights
+from irnet_pipe.data.mask_samples import InstanceSamples
 from irnet_pipe.errors import InputError, Interrupted
-from irnet_pipe.numerics.run_lengths import encode_rle
-from irnet_pipe.recipes import read_record, record_path
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.progress import Progress
 from irnet_pipe.stages import train_maskrcnn
@@ -31,23 +27,6 @@ def run(segmenter_pipeline) -> Pipeline:
 @pytest.fixture
 def job(run, tmp_path) -> Job:
     return training_job(run, tmp_path, "maskrcnn")
-
-
-def put_instances(job: Job, instances) -> None:
-    """Write masks of our own in the place of what the training reads; `instances(entry)` gives masks and scores."""
-    for parent in job.record.parents:
-        record = read_record(record_path(job.results, parent.recipe))
-        shard, path = dataclasses.replace(job, record=record), job.results / record.path
-        path.unlink()
-        with write_artifact(path, record) as writer:
-            for entry in shard.images:
-                size = (entry.height, entry.width)
-                masks, scores = instances(entry)
-                arrays = {"class_id": np.zeros(0, dtype=np.int32)} | pack_runs("semantic", [])
-                arrays |= pack_runs("instance", [encode_rle(mask) for mask in masks])
-                arrays["instance_class"] = np.zeros(len(masks), dtype=np.int32)
-                arrays["instance_score"] = np.array(scores, dtype=np.float32)
-                writer.add(entry.image_id, ImageSize(*size, *size), arrays)
 
 
 def boxes_of(*scores: float):
@@ -111,18 +90,47 @@ def test_fragments_and_instances_below_the_floor_are_no_examples(run, tmp_path):
     assert [int(np.flatnonzero(mask.any(axis=0))[0]) for mask in masks] == [11, 13]
 
 
+def test_samples_of_an_image_of_400_instances(run, tmp_path):
+    job = training_job(run, tmp_path, "maskrcnn")
+    put_instances(job, many_instances(400))
+    entry = next(entry for entry in job.images if entry.image_id == "beta")
+    side = min(entry.height, entry.width)
+    samples = InstanceSamples(
+        [entry],
+        job.root,
+        source=mask_source(job),
+        stage="train_maskrcnn",
+        short_side=(side, side),
+        max_side=64,
+        seed=0,
+    )
+    (photo, _), target = samples[0, 0]
+    assert {name: tuple(value.shape) for name, value in target.items()} == {
+        "boxes": (400, 4),
+        "labels": (400,),
+        "masks": (400, *photo.shape[1:]),
+    }
+    assert (target["masks"].sum(dim=(1, 2)) == 4).all() and target["masks"].sum(dim=0).max() == 1
+    assert (target["boxes"][:, 2:] - target["boxes"][:, :2] == 2).all()
+
+
 @pytest.mark.slow
 def test_an_image_of_400_instances(run, tmp_path):
-    def many(entry):
-        masks = np.zeros((400, entry.height, entry.width), dtype=bool)
-        for number, mask in enumerate(masks):
-            mask[2 * (number // 20) : 2 * (number // 20) + 2, 2 * (number % 20) : 2 * (number % 20) + 2] = 1
-        return list(masks), [1.0] * 400
-
     job = training_job(run, tmp_path, "maskrcnn", iterations=1)
-    put_instances(job, many)
+    put_instances(job, many_instances(400))
     train_maskrcnn.run(job)
     assert np.isfinite(read_weights(job.output, kind="maskrcnn").history["loss"]).all()
+
+
+def test_a_class_that_never_occurs(run, tmp_path):
+    job = training_job(run, tmp_path, "maskrcnn", iterations=1)
+    put_instances(job, boxes_of(0.5))
+    assert job.fact("classes") == ["box", "disc"]
+    train_maskrcnn.run(job)
+    weights = read_weights(job.output, kind="maskrcnn")
+    assert np.isfinite(weights.history["loss"]).all()
+    assert weights.header["classes"] == ["box", "disc"]
+    assert weights.state_dict["roi_heads.mask_predictor.mask_fcn_logits.weight"].shape[0] == 3
 
 
 def test_loss_that_is_not_finite_names_the_batch_and_keeps_the_checkpoint(run, tmp_path, monkeypatch):
@@ -144,6 +152,7 @@ def test_loss_that_is_not_finite_names_the_batch_and_keeps_the_checkpoint(run, t
     assert len(batch) == 2 and set(batch) <= {repr(entry.image_id) for entry in job.images if entry.labels}
     assert "lower maskrcnn.train.lr" in message
     assert [path.name for path in job.work.glob("checkpoint*")] == ["checkpoint-000000002.pth"]
+    assert not job.output.exists()
 
 
 def test_device_without_the_memory_for_a_step(job, monkeypatch):

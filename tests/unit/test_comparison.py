@@ -176,6 +176,17 @@ def test_void_of_a_voc_folder_does_not_count(voc):
     assert "VOC" not in sheet and "instances are not compared" in sheet["notes"][0]
 
 
+def test_images_of_400_instances(write):
+    masks = np.eye(400, dtype=bool).reshape(400, 20, 20)
+    truth = coco(*(annotation(mask) for mask in masks), size=(20, 20))
+    results = [annotation(mask, score=1 - i / 1000) for i, mask in enumerate(masks)]
+    sheet = sheet_of(write("r.json", results), write("t.json", truth), min_score=0)
+    assert sheet["VOC"]["AP50"]["classes"]["cat"] == 1
+    # COCO looks at the best 100: a quarter of the instances, and 26 of 101 recalls from 0 to .25
+    assert sheet["COCO"]["AP50"]["classes"]["cat"] == pytest.approx(26 / 101)
+    assert sheet["semantic"]["mIoU"]["classes"]["cat"] == 1
+
+
 def test_ties_are_told(write):
     results = [annotation(DOG, score=0.5), annotation(CAT, score=0.5)]
     sheet = sheet_of(write("r.json", results), write("t.json", TRUTH))
@@ -212,6 +223,19 @@ def test_predicted_pngs_of_other_images(voc):
         open_sources(voc("found", name="deeper/a"), truth)
     sheet = sheet_of(voc("found", name="deeper/a"), truth, subset=True)
     assert sheet["semantic"]["mIoU"]["mean"] == 1
+
+
+def test_pngs_that_are_not_predicted(voc):
+    """They count as background."""
+    truth = voc("true")
+    voc("true", name="b")
+    sheet = sheet_of(voc("found", CLASSES % 255), truth, class_names=NAMES)
+    assert sheet["notes"][0] == "1 images have no prediction; they count as empty"
+    # half of the cats and of the dogs, and the 7 pixels of background beside all that are none
+    assert sheet["semantic"]["mIoU"]["classes"] == pytest.approx(
+        {"background": 14 / 22, "cat": 0.5, "dog": 0.5}
+    )
+    assert sheet["VOC"]["AP50"]["classes"] == {"cat": 0.5, "dog": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,23 @@ def test_errors_are_lines(files, tmp_path, capsys):
         assert evaluate(*arguments) == 2
         captured = capsys.readouterr()
         assert captured.out == "" and message in captured.err and "Traceback" not in captured.err
+
+
+def test_scores_of_before_stay_where_names_differ(files, tmp_path, capsys):
+    truth, _ = files
+    predicted = json.loads(truth.read_text())
+    for note in predicted["annotations"]:
+        note |= {"score": 1, "iscrowd": 0}
+    kept, renamed = tmp_path / "s.json", tmp_path / "renamed.json"
+    renamed.write_text(json.dumps(predicted))
+    assert evaluate(renamed, truth, "--json", kept) == 0
+    before = kept.read_text()
+    next(c for c in predicted["categories"] if c["id"] == note["category_id"])["name"] = "other"
+    renamed.write_text(json.dumps(predicted))
+    capsys.readouterr()
+    assert evaluate(renamed, truth, "--json", kept) == 2
+    captured = capsys.readouterr()
+    assert (
+        captured.out == "" and "renamed.json: categories that " in captured.err and "'other'" in captured.err
+    )
+    assert kept.read_text() == before

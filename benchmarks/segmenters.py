@@ -1,0 +1,280 @@
+"""Rows of the segmenters: steps of their trainings, loading included, beside loops in plain torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.comparators import plain_segmenters as plain
+from benchmarks.feeding import EPOCHS, WORKERS
+from benchmarks.kernels import relative_error
+from benchmarks.paired import Disagreement, Row, Setting
+from benchmarks.runs import CLASSES, SmallRun, tame
+from benchmarks.stages import RATE, TRAINER_THREADS
+from irnet_pipe.data.datasets import Samples, load_batches
+from irnet_pipe.data.mask_samples import InstanceSamples, SemanticSamples
+from irnet_pipe.data.transforms import NEUTRAL
+from irnet_pipe.models.deeplab import DeepLab
+from irnet_pipe.models.mask_rcnn import MaskRcnn
+from irnet_pipe.models.segmenter import Segmenter
+from irnet_pipe.runtime.device import autocast
+from irnet_pipe.runtime.job import Job
+from irnet_pipe.runtime.seeding import reproducible
+from irnet_pipe.training.mask_sources import mask_source
+from irnet_pipe.training.optimizer import make_optimizer
+from irnet_pipe.training.schedule import Schedule
+
+CPU = torch.device("cpu")
+BACKBONE = "resnet50"
+"""That of torchvision's own builders."""
+
+N_LABELS = 1 + len(CLASSES)
+SGD = {"momentum": 0.9, "weight_decay": 1e-4}
+BIASES = (
+    "roi_heads.box_predictor.cls_score.bias",
+    "roi_heads.mask_predictor.mask_fcn_logits.bias",
+    "classifier.4.bias",
+)
+"""Of last layers, one value a class: two of Mask R-CNN, one of DeepLab."""
+
+TOLERANCE = 0.02
+"""Of losses and gradients of the first step."""
+
+Step = tuple[dict[str, float], list[Tensor]]
+"""Losses of a step by name, and the gradients (21,) of the last layers' biases, one value a class."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One side.
+
+    Attributes:
+        batches: photos and targets, without end.
+        losses: (photos, targets) → scalars by name, whose sum is minimised.
+        optimizer: of the network.
+        biases: of its last layers.
+    """
+
+    batches: Iterator[Any]
+    losses: Callable[[Any, Any], Mapping[str, Tensor]]
+    optimizer: torch.optim.Optimizer
+    biases: Sequence[nn.Parameter]
+
+    def run(self, steps: int) -> list[Step]:
+        """Take steps."""
+        results = []
+        for photos, targets in islice(self.batches, steps):
+            losses = self.losses(photos, targets)
+            sum(losses.values()).backward()
+            gradients = [bias.grad.clone() for bias in self.biases]
+            results.append(({name: float(loss.detach()) for name, loss in losses.items()}, gradients))
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return results
+
+
+@dataclass(frozen=True)
+class SegmenterCase:
+    """Both sides, which start from the same weights."""
+
+    run: SmallRun
+    steps: int
+    ours: Training
+    theirs: Training
+
+
+@dataclass(frozen=True)
+class Small:
+    """A run, the job of a training that sees all of its images in some steps, and its masks as PNGs."""
+
+    run: SmallRun
+    job: Job
+    masks: Path
+    steps: int
+
+
+def _small(setting: Setting, segmenter: str, batch: int, steps: int) -> Small:
+    size = setting.choose(64, 192, 450)
+    run = SmallRun(setting, count=batch * steps, size=size, backbone="resnet18", segmenters=[segmenter])
+    masks = run.put_masks()
+    return Small(run, run.job(f"train_{segmenter}"), masks, steps)
+
+
+def train_ours(case: SegmenterCase) -> list[Step]:
+    with reproducible(CPU, threads=torch.get_num_threads()):
+        return case.ours.run(case.steps)
+
+
+def train_theirs(case: SegmenterCase) -> list[Step]:
+    return case.theirs.run(case.steps)
+
+
+def train_theirs_bf16(case: SegmenterCase) -> list[Step]:
+    with torch.autocast("cpu", torch.bfloat16):
+        return train_theirs(case)
+
+
+def _network(build: Callable[..., Segmenter], settings: Mapping[str, Any], **options: Any) -> Segmenter:
+    torch.manual_seed(0)
+    model = build(
+        BACKBONE, len(CLASSES), freeze=settings["freeze"], batch_norm=settings["batch_norm"], **options
+    )
+    tame(model)
+    return model
+
+
+def _our_training(
+    model: Segmenter, samples: Samples, losses: Callable[..., Any], *, keys: Iterator[Any], workers: int
+) -> Training:
+    model = model.to(memory_format=torch.channels_last).train()
+    groups = model.parameter_groups()
+    optimizer = make_optimizer(groups, dict.fromkeys(groups, RATE), settings={"optimizer": "sgd", **SGD})
+    batches = load_batches(samples, keys, workers=workers, device=CPU)
+    return Training(batches, partial(losses, model), optimizer, _biases(model.network))
+
+
+def _their_training(
+    model: nn.Module, data: plain.Files, losses: Callable[..., Any], *, keys: Iterator[Any], workers: int
+) -> Training:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    batches = plain.load(data, keys, workers=workers)
+    return Training(batches, partial(losses, model), torch.optim.SGD(trained, RATE, **SGD), _biases(model))
+
+
+def _biases(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for name, parameter in network.named_parameters() if name in BIASES]
+
+
+def _case(
+    setting: Setting,
+    small: Small,
+    *,
+    ours: tuple[Segmenter, Samples, Callable[..., Any]],
+    theirs: tuple[nn.Module, plain.Files, Callable[..., Any]],
+) -> list[SegmenterCase]:
+    """The case of networks, samples and losses."""
+    theirs[0].load_state_dict(ours[0].network.state_dict())
+    workers, images = setting.choose(1, WORKERS, WORKERS), small.job.images
+    schedule = Schedule(len(images), len(images) // small.steps, EPOCHS)
+    keys = partial(schedule.batches, 0, seed=0, stage=small.job.record.stage)
+    return [
+        SegmenterCase(
+            small.run,
+            small.steps,
+            _our_training(*ours, keys=keys(), workers=workers),
+            _their_training(*theirs, keys=keys(), workers=workers),
+        )
+    ]
+
+
+# train_maskrcnn
+
+
+def maskrcnn_cases(setting: Setting) -> list[SegmenterCase]:
+    batch, steps, short = setting.choose((2, 1, 64), (2, 2, 192), (4, 2, 512))
+    small = _small(setting, "maskrcnn", batch, steps)
+    job, settings = small.job, small.job.setting("maskrcnn.train")
+    long = short * settings["max_side"] // settings["short_side"][1]
+    samples = InstanceSamples(
+        job.images,
+        job.root,
+        source=mask_source(job),
+        stage=job.record.stage,
+        short_side=(short, short),
+        max_side=long,
+        seed=0,
+    )
+    network = _network(MaskRcnn, settings, regions=settings["regions"])
+    twin = plain.mask_rcnn(N_LABELS, short_side=short, max_side=long)
+    data = plain.InstancePhotos(job.images, job.root, small.masks)
+    ours, theirs = (network, samples, maskrcnn_losses), (twin, data, plain.mask_rcnn_losses)
+    return _case(setting, small, ours=ours, theirs=theirs)
+
+
+def maskrcnn_losses(model: nn.Module, photos: Any, targets: Any) -> dict[str, Tensor]:
+    with autocast(CPU, "bf16"):
+        losses: dict[str, Tensor] = model(photos, targets)
+    return {name: loss for name, loss in losses.items() if name != "total"}
+
+
+# train_deeplab
+
+
+def deeplab_cases(setting: Setting) -> list[SegmenterCase]:
+    batch, steps, crop = setting.choose((2, 1, 64), (2, 2, 129), (4, 2, 321))
+    small = _small(setting, "deeplab", batch, steps)
+    job, settings = small.job, small.job.setting("deeplab.train")
+    view = {"crop": crop, "scale": tuple(settings["scale"])}
+    samples = SemanticSamples(
+        job.images,
+        job.root,
+        source=mask_source(job),
+        stage=job.record.stage,
+        working_long_side=job.setting("dataset.working_long_side"),
+        seed=0,
+        **view,
+    )
+    data = plain.SemanticPhotos(job.images, job.root, small.masks, **view)
+    ours = _network(DeepLab, settings), samples, deeplab_losses
+    theirs = plain.deeplab(N_LABELS), data, plain.deeplab_losses
+    return _case(setting, small, ours=ours, theirs=theirs)
+
+
+def deeplab_losses(model: nn.Module, photos: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    with autocast(CPU, "bf16"):
+        logits = model(photos)
+    return {"cross_entropy": F.cross_entropy(logits.float(), labels.long(), ignore_index=NEUTRAL)}
+
+
+def agreement(cases: Sequence[Any], ours: Sequence[list[Step]], theirs: Sequence[list[Step]]) -> str:
+    """Of the first step, before which the weights are equal."""
+    (our_losses, our_gradients), (their_losses, their_gradients) = ours[0][0], theirs[0][0]
+    our_loss, their_loss = (sum(losses.values()) for losses in (our_losses, their_losses))
+    error = relative_error(our_gradients[0], their_gradients[0])
+    text = f"loss {our_loss:.3f} against {their_loss:.3f}, gradients of class scores to {error:.0e} of the maximum"
+    if not (abs(our_loss / their_loss - 1) <= TOLERANCE and error <= TOLERANCE):
+        raise Disagreement(f"{text}; at most {TOLERANCE:.0%} and {TOLERANCE:.0e}")
+    learnt = [[(gradient != 0).tolist() for gradient in side] for side in (our_gradients, their_gradients)]
+    if learnt[0] != learnt[1]:
+        raise Disagreement(f"{text}; but masks of other classes are learnt")
+    return text
+
+
+def _rows(segmenter: str, title: str, cases: Callable[[Setting], Sequence[SegmenterCase]]) -> list[Row]:
+    """A row for each precision of the other side."""
+    loop = "a loop in plain torchvision"
+    rest = {"agreement": agreement, "threads": TRAINER_THREADS}
+    return [
+        Row(
+            f"train_{segmenter}",
+            title,
+            f"{loop}, bf16 autocast",
+            cases,
+            train_ours,
+            train_theirs_bf16,
+            **rest,
+        ),
+        Row(f"train_{segmenter}_fp32", "the same", f"{loop}, fp32", cases, train_ours, train_theirs, **rest),
+    ]
+
+
+ROWS = (
+    *_rows(
+        "maskrcnn",
+        "2 steps with loading, ResNet-50, bf16, batch 4, short side 512 (quick: batch 2, short side 192)",
+        maskrcnn_cases,
+    ),
+    *_rows(
+        "deeplab",
+        "2 steps with loading, ResNet-50, bf16, batch 4 of 321×321 (quick: 2 of 129×129)",
+        deeplab_cases,
+    ),
+)
