@@ -54,8 +54,8 @@ STAGES: dict[str, Stage] = {
         1, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
     ),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
-    "train_maskrcnn": Stage(1, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
-    "infer_maskrcnn": Stage(1, ("maskrcnn.infer",)),
+    "train_maskrcnn": Stage(2, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
+    "infer_maskrcnn": Stage(2, ("maskrcnn.infer",)),
     "train_deeplab": Stage(
         1,
         ("seed", "deeplab.backbone", "deeplab.weights", "deeplab.train", "dataset.working_long_side"),

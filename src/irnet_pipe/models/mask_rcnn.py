@@ -71,6 +71,7 @@ class MaskRcnn(Segmenter):
         super().__init__(network, pyramid.body, freeze=freeze, batch_norm=batch_norm)
         for part in (network.rpn.head, network.roi_heads.box_predictor, network.roi_heads.mask_predictor):
             part.register_forward_hook(_in_float)
+        network.rpn.anchor_generator.register_forward_pre_hook(_anchors_in_float)
         self.samplers = [
             SeededSampler(part.fg_bg_sampler, name)
             for name, part in (("rpn", network.rpn), ("roi_heads", network.roi_heads))
@@ -140,6 +141,12 @@ def pasted_mask(found: Detections, index: int, *, seen: tuple[int, int], size: t
     box = found.box[index : index + 1] * scale
     probability: Tensor = paste_masks_in_image(found.mask[index : index + 1], box, size)
     return probability[0, 0] >= MASK_THRESHOLD
+
+
+def _anchors_in_float(module: nn.Module, arguments: tuple[ImageList, list[Tensor]]) -> Any:
+    """Anchors have the type of the maps that they are for: stand-ins in float32, of one element, have their sizes."""
+    images, maps = arguments
+    return images, [torch.zeros((), device=map_.device).expand(map_.shape) for map_ in maps]
 
 
 def _in_float(module: nn.Module, arguments: Any, output: Any) -> Any:
