@@ -10,6 +10,8 @@ instance_score, and semantic runs with class_id.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,9 @@ SOURCES = {
 }
 """Variant → stage that makes its scores."""
 
+LabelMap = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Label and score of each pixel."""
+
 
 def run(job: Job) -> None:
     """Write the masks of a shard."""
@@ -52,26 +57,49 @@ def run(job: Job) -> None:
             class_id = scores.read(entry.image_id, "class_id")
             arrays = {"class_id": class_id} | pack_runs("semantic", []) | pack_instances([], [], [])
             if len(class_id):
-                arrays |= _semantic(job, scores, entry.image_id, size)
-                arrays |= _instances(job, scores, entry.image_id, size)
+                arrays |= _masks(job, scores, entry.image_id, size)
             writer.add(entry.image_id, size, arrays)
 
 
-def _label(
-    job: Job, scores: ArtifactReader, image_id: str, *, instances: bool, size: ImageSize, threshold: float
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Class id of each map, and label and score of each pixel of the displayed photo."""
-    variant, sizes = job.fact("variant"), {"size": size.working, "full_size": size.full}
+def _masks(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
+    """Both kinds of masks; maps that both come from are read once, and labelled once for each threshold."""
+    settings, threshold = job.setting("export.instance"), job.setting("export.semantic")["bg_threshold"]
+    class_id, label = _class_maps(job.fact("variant"), scores, image_id, size)
+    labels, best = label(bg_threshold=threshold)
+    semantic = [encode_rle(labels == number) for number in range(1, 1 + len(class_id))]
+    if job.fact("variant") == "full":
+        class_id, score = read_instance_scores(scores, image_id)
+        label = partial(label_scores, score, size=size.working, full_size=size.full)
+        labels, best = label(bg_threshold=settings["bg_threshold"])
+    elif settings["bg_threshold"] != threshold:
+        labels, best = label(bg_threshold=settings["bg_threshold"])
+    min_area = settings["min_fragment"] * size.height * size.width
+    fragments = list(label_fragments(labels, best, min_area=min_area))
+    return pack_runs("semantic", semantic) | pack_instances(
+        [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],
+        [class_id[f.index] for f in fragments],
+        [f.score for f in fragments],
+    )
+
+
+def _class_maps(
+    variant: str, scores: ArtifactReader, image_id: str, size: ImageSize
+) -> tuple[NDArray[np.int32], Callable[..., LabelMap]]:
+    """Class id of each map, and what labels the pixels of the displayed photo by the maps at a `bg_threshold`."""
     if variant == "cam":
         class_id, cam = _highres_cam(scores, image_id, size)
-        return class_id, *label_pixels(cam, **sizes, bg_threshold=threshold)
+        return class_id, partial(label_pixels, cam, size=size.working, full_size=size.full)
     if variant == "affinitynet":
-        score = unpack_maps(scores, image_id, "score")
-        class_id = scores.read(image_id, "class_id")
-        return class_id, *label_with_background(score, **sizes, stride=AFFINITYNET_STRIDE)
-    read = read_instance_scores if instances and variant == "full" else read_class_scores
-    class_id, score = read(scores, image_id)
-    return class_id, *label_scores(score, **sizes, bg_threshold=threshold)
+        found = label_with_background(
+            unpack_maps(scores, image_id, "score"),
+            size=size.working,
+            full_size=size.full,
+            stride=AFFINITYNET_STRIDE,
+        )
+        # the background has a map of its own in place of a threshold
+        return scores.read(image_id, "class_id"), lambda bg_threshold: found
+    class_id, score = read_class_scores(scores, image_id)
+    return class_id, partial(label_scores, score, size=size.working, full_size=size.full)
 
 
 def _highres_cam(
@@ -85,23 +113,3 @@ def _highres_cam(
     torch.set_num_threads(1)
     class_id, maps = read_class_maps(cams, image_id)
     return class_id, highres_cam([torch.from_numpy(map_) for map_ in maps], size=size.working).numpy()
-
-
-def _semantic(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    threshold = job.setting("export.semantic")["bg_threshold"]
-    class_id, labels, _ = _label(job, scores, image_id, instances=False, size=size, threshold=threshold)
-    return pack_runs("semantic", [encode_rle(labels == label + 1) for label in range(len(class_id))])
-
-
-def _instances(job: Job, scores: ArtifactReader, image_id: str, size: ImageSize) -> dict[str, NDArray[Any]]:
-    settings = job.setting("export.instance")
-    class_id, labels, best = _label(
-        job, scores, image_id, instances=True, size=size, threshold=settings["bg_threshold"]
-    )
-    min_area = settings["min_fragment"] * size.height * size.width
-    fragments = list(label_fragments(labels, best, min_area=min_area))
-    return pack_instances(
-        [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],
-        [class_id[f.index] for f in fragments],
-        [f.score for f in fragments],
-    )
