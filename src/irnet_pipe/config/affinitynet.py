@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from irnet_pipe.config.crf import AffinityCrf
 from irnet_pipe.config.section import Backbone, OptionalText, Precision, Section
-from irnet_pipe.config.trainings import Training
+from irnet_pipe.config.trainings import BackboneTraining, Training
 
 STRIDE = 8
 
@@ -34,7 +34,7 @@ class AffinityRelations(Section):
         return self
 
 
-class AffinityNetTrain(Training):
+class AffinityNetTrain(BackboneTraining, Training):
     """Training of AffinityNet, on the images that have labels: colours, flip and crop at random."""
 
     epochs: int = Field(8, ge=1, le=1000, description="Passes over the training images.")
@@ -61,16 +61,6 @@ class AffinityNetTrain(Training):
         (0.3, 0.3, 0.3, 0.1),
         description="Random change of brightness, contrast and saturation (factors 1 ± this), and of hue (± this, in "
         "turns).",
-    )
-    freeze: Literal["layer2", "layer1", "stem", "none"] = Field(
-        "layer1",
-        description="What of the backbone keeps its initial weights: everything up to layer2 or layer1, the stem "
-        "alone, nothing.",
-    )
-    batch_norm: Literal["running", "batch"] = Field(
-        "running",
-        description="BatchNorm of the backbone: running (the initial statistics, always) or batch (statistics are "
-        "gathered in training, stored, and used from then on).",
     )
 
 

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from irnet_pipe.config.crf import ProbabilityCrf
 from irnet_pipe.config.section import Backbone, Fraction, OptionalText, Precision, Section
-from irnet_pipe.config.trainings import check_range
+from irnet_pipe.config.trainings import BackboneTraining, check_range
 
 Segmenter = Literal["maskrcnn", "deeplab"]
 MaskSource = Literal["cam", "affinitynet", "boundary", "full", "truth"]
 
 
-class SegmenterTraining(Section):
+class SegmenterTraining(BackboneTraining):
     """What the trainings of all segmenters have."""
 
     source: MaskSource = Field(
@@ -28,16 +28,6 @@ class SegmenterTraining(Section):
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Optimiser.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="Weight decay.")
-    freeze: Literal["layer2", "layer1", "stem", "none"] = Field(
-        "layer1",
-        description="What of the backbone keeps its initial weights: everything up to layer2 or layer1, the stem "
-        "alone, nothing.",
-    )
-    batch_norm: Literal["running", "batch"] = Field(
-        "running",
-        description="BatchNorm of the backbone: running (the initial statistics, always) or batch (statistics are "
-        "gathered in training, stored, and used from then on).",
-    )
     precision: Precision = Field(
         "bf16", description="Autocast precision of the network; boxes and losses are computed in fp32."
     )

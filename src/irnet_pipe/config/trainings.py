@@ -1,4 +1,4 @@
-"""The sections cam.train and irnet.train."""
+"""What sections of trainings share, and the sections cam.train and irnet.train."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from irnet_pipe.config.section import Precision, Section
 
 
 class Training(Section):
-    """What both trainings have."""
+    """What the trainings by epochs have."""
 
     epochs: int = Field(5, ge=1, le=1000, description="Passes over the training images.")
     batch: int = Field(16, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
@@ -36,6 +36,21 @@ class Training(Section):
         ge=1,
         le=256,
         description="Threads of torch on the CPU; another number changes the last bits of gradients.",
+    )
+
+
+class BackboneTraining(Section):
+    """What the trainings of a backbone under new layers have."""
+
+    freeze: Literal["layer2", "layer1", "stem", "none"] = Field(
+        "layer1",
+        description="What of the backbone keeps its initial weights: everything up to layer2 or layer1, the stem "
+        "alone, nothing.",
+    )
+    batch_norm: Literal["running", "batch"] = Field(
+        "running",
+        description="BatchNorm of the backbone: running (the initial statistics, always) or batch (statistics are "
+        "gathered in training, stored, and used from then on).",
     )
 
 
