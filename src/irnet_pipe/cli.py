@@ -52,8 +52,9 @@ DEVICE_STAGES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit code.
 
-    0; 1 where `status` finds a run unfinished, `gc` damage, `predict` a photo that it cannot use, or `export-model` a
-    deviation; 2 for bad input; 75 for a trainer told to stop.
+    0; 1 where `status` finds a run unfinished, `gc` damage, `doctor` something to mend, `predict` a photo that it
+    cannot use, or `export-model` a deviation; 2 for bad input; 75 for a trainer told to stop. `run` ends as snakemake
+    does.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     ranks = Ranks.of(os.environ)

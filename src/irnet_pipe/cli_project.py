@@ -1,4 +1,4 @@
-"""The verbs `init` and `run`: from a folder of photos to a run."""
+"""The verbs `init`, `run` and `doctor`: from a folder of photos to a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from irnet_pipe.errors import InputError
+from irnet_pipe.errors import EXIT_FAILED, InputError
 
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
 """Options of Snakemake beside which it is not told to use all cores."""
@@ -47,6 +47,12 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     run.add_argument("words_of_snakemake", nargs="*")
     run.set_defaults(run=_run)
+    doctor = verbs.add_parser(
+        "doctor",
+        help="check this machine, and tell the remedy of what is wrong",
+        description=f"Exit code: 0 where all is well, {EXIT_FAILED} where a line says wrong.",
+    )
+    doctor.set_defaults(run=_doctor)
 
 
 def _init(options: argparse.Namespace) -> None:
@@ -67,6 +73,14 @@ def _init(options: argparse.Namespace) -> None:
     lines = [*made.lines, f"fitted to: {machine.device}, {machine.memory / 2**30:.0f} GiB of memory"]
     lines += [f"made: {made.folder}", f"next: cd {_quoted(made.folder)} && irnet-pipe run{gpu}"]
     sys.stdout.write("\n".join([*lines, ""]))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from irnet_pipe.project.doctor import examine_machine, lines
+
+    findings = list(examine_machine(Path.cwd()))
+    sys.stdout.write("\n".join([*lines(findings), ""]))
+    return EXIT_FAILED if any(finding.remedy for finding in findings) else 0
 
 
 def _quoted(path: Path) -> str:
