@@ -14,6 +14,9 @@ from irnet_pipe.errors import EXIT_FAILED, InputError
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
 """Options of Snakemake beside which it is not told to use all cores."""
 
+WEIGHTS = (".weights", ".trained")
+"""Ends of keys that may name a file."""
+
 
 def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verbs to a parser."""
@@ -104,6 +107,8 @@ def _nested(settings: Iterable[str]) -> dict[str, Any]:
             value: Any = yaml.safe_load(text)
         except yaml.YAMLError:
             raise InputError(f"--set {setting}: the value is no YAML; quote it") from None
+        if key.endswith(WEIGHTS) and isinstance(value, str) and Path(value).is_file():
+            value = str(Path(value).resolve())  # the run starts in another folder
         for part in reversed(key.split(".")):
             value = {part: value}
         values = merge(values, value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,6 +288,29 @@ def test_the_folder(photos: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*")), "nothing temporary is left"
 
 
+def test_no_config_is_longer_than_20_lines(photos: Path, tmp_path: Path) -> None:
+    """Copied labels, an order of classes, and photos without labels ask for every key there is."""
+    coco(tmp_path / "coco.json")
+    (photos / "c.png").rename(photos / "unknown.png")
+    folder, _ = init(photos, tmp_path / "coco.json")
+    dataset = load_config(folder / "config.yaml").dataset
+    asked = {"root", "labels", "classes", "train", "label", "missing", "working_long_side"}
+    assert dataset.model_fields_set == asked
+    assert len((folder / "config.yaml").read_text(encoding="utf-8").splitlines()) == 20
+
+
+def test_photos_as_the_authors_number_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, name in enumerate(("2007_000032", "2007_000039")):
+        photo(tmp_path / "VOC2012" / "JPEGImages" / f"{name}.jpg", seed)
+        photo(tmp_path / "VOC2012" / "SegmentationClass" / f"{name}.png", seed)
+    flags = {number: [0.0] * 20 for number in ("2007000032", "2007000039")}
+    flags["2007000032"][0] = flags["2007000039"][19] = 1.0
+    (tmp_path / "labels.json").write_text(json.dumps(flags))
+    folder, told = init(tmp_path / "VOC2012", tmp_path / "labels.json")
+    assert labels_of(folder, monkeypatch) == {"2007_000032": ("aeroplane",), "2007_000039": ("tvmonitor",)}
+    assert "the classes of PASCAL VOC in their order" in told
+
+
 def test_force_keeps_results(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(LABELS))
     folder, _ = init(photos, tmp_path / "labels.json")
@@ -330,14 +355,10 @@ def test_npy_is_refused_with_the_lines_that_convert_it(
         init(photos, path)
     lines = str(refused.value).splitlines()[1:]
     assert len(lines) == 2
-    monkeypatch.chdir(tmp_path)
-    content = {image_id: value.tolist() for image_id, value in flags.items()}
-    (tmp_path / "cls_labels.json").write_text(json.dumps(content))
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, check=True)
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     folder, _ = init(photos, tmp_path / "cls_labels.json")
     assert labels_of(folder, monkeypatch) == LABELS
-    for line in lines:
-        compile(line, "<lines>", "exec")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +417,10 @@ def test_verb(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert "cd there && irnet-pipe run" in output
     config = load_config(tmp_path / "there" / "config.yaml")
     assert (config.cam.train.epochs, config.seed) == (3, 4)
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    assert cli.main([*words, "--force", "--set", "cam.weights=w.pth"]) == 0
+    assert load_config(tmp_path / "there" / "config.yaml").cam.weights == str(tmp_path / "w.pth")
+    capsys.readouterr()
     assert cli.main([*words, "--force", "--set", "cam.train.epoch=3"]) == 2
     assert "did you mean cam.train.epochs?" in capsys.readouterr().err
     assert cli.main([*words, "--force", "--set", "epochs"]) == 2

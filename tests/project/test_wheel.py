@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -51,32 +51,56 @@ def test_links_of_a_clone_lead_to_the_whole_workflow():
     assert all((BUNDLED / name).resolve() == ROOT / name for name in ("Snakefile", "workflow", "profiles"))
 
 
-@pytest.mark.slow
-def test_wheel_from_an_empty_directory(tmp_path, photo_set):
-    clone, installed, empty = (tmp_path / name for name in ("clone", "installed", "empty"))
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Folder of a package that was installed from the wheel, whose clone is gone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    clone, place = folder / "clone", folder / "installed"
     clone.mkdir()
-    empty.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
             shutil.copytree(ROOT / name, clone / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(ROOT / name, clone / name)
-    pip = ("pip", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--no-index", ".", "-w", str(tmp_path), cwd=clone)
-    (wheel,) = tmp_path.glob("*.whl")
+    options = ("--no-deps", "--no-index", "--disable-pip-version-check")
+    run("pip", "wheel", *options, "--no-build-isolation", ".", "--wheel-dir", str(folder), cwd=clone)
     shutil.rmtree(clone)
-    run(*pip, "install", "--no-deps", "--no-index", "--target", str(installed), str(wheel), cwd=tmp_path)
+    (wheel,) = folder.glob("*.whl")
+    run("pip", "install", *options, "--target", str(place), str(wheel), cwd=folder)
+    return place
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_workflow(installed):
     assert workflow_files(installed / "irnet_pipe" / "bundled") == workflow_files(ROOT)
     assert not any(item.is_symlink() for item in installed.rglob("*"))
-    assert len([name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".smk")]) == len(
-        list((ROOT / "workflow" / "rules").glob("*.smk"))
-    )
-    shutil.copytree(photo_set, empty / "my photos")
-    place = str(installed)
-    run("irnet_pipe", "init", "my photos", "--labels", "my photos/labels.csv", cwd=empty, PYTHONPATH=place)
-    done = run("snakemake", "--cores", "all", "--dry-run", cwd=empty / "my photos-irnet", PYTHONPATH=place)
+
+
+@pytest.mark.slow
+def test_from_an_empty_directory(installed, tmp_path, photo_set, trained):
+    """init, a dry run by snakemake, and a run to the end; networks are given, so that nothing is trained."""
+    shutil.copytree(photo_set, tmp_path / "my photos")
+    place, folder = {"PYTHONPATH": str(installed)}, tmp_path / "my photos-irnet"
+    init = ("irnet_pipe", "init", "my photos", "--labels", "my photos/labels.csv")
+    run(*init, cwd=tmp_path, **place)
+    done = run("snakemake", "--cores", "all", "--dry-run", cwd=folder, **place)
     text = done.stdout + done.stderr
     assert "train_cam" in text
     assert "publish to outputs/my-photos" in text
     assert str(ROOT) not in text
+    values = {
+        "shards.n": 1,
+        "cam.backbone": "resnet18",
+        "cam.trained": trained.cam,
+        "irnet.backbone": "resnet18",
+        "irnet.trained": trained.irnet,
+        "irnet.radius": 4,
+        "runtime.device": "cpu",
+    }
+    settings = (word for key, value in values.items() for word in ("--set", f"{key}={value}"))
+    run(*init, "--force", *settings, cwd=tmp_path, **place)
+    run("irnet_pipe", "run", "--quiet", "rules", cwd=folder, **place)
+    masks = json.loads((folder / "outputs" / "my-photos" / "masks.json").read_text())
+    assert len(masks["images"]) == len(list((photo_set / "images").rglob("*.png")))
+    assert (folder / "outputs" / "my-photos" / "report.html").is_file()

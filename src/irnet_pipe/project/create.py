@@ -18,6 +18,7 @@ from irnet_pipe.config.presets import merge
 from irnet_pipe.data.labels import PHOTO_FOLDERS
 from irnet_pipe.data.photo_files import PhotoFolder, find_photos
 from irnet_pipe.data.scan import StatCache
+from irnet_pipe.data.truth_list import VOC_FOLDERS
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import CACHE_NAME, Index, build_index
 from irnet_pipe.project.found_labels import FoundLabels, PhotoNames
@@ -85,13 +86,14 @@ def create_project(
     with _placed(place) as folder:
         results = place / RESULTS if (place / RESULTS).is_dir() else folder / RESULTS
         cache = StatCache(results / INDEX / CACHE_NAME)
-        files = find_photos(_photo_folder(root), root=root, skip=[])
+        truth = [root / name for name in VOC_FOLDERS.values()]
+        files = find_photos(_photo_folder(root), root=root, skip=truth)
         if not files.files:
             raise InputError(f"{photos}: holds no photos; give the folder of the photos")
         found = recognise(root, labels, photos=files, cache=cache)
         dataset, lines = _dataset(found, files, folder=folder, place=place, root=root)
         index = _index(merge({"dataset": dataset}, dict(overrides)), folder, root=root, cache=cache)
-        values = merge(fit_schedule(index.train, machine), {"run": _run_name(root.name), "dataset": dataset})
+        values = merge({"run": _run_name(root.name), "dataset": dataset}, fit_schedule(index.train, machine))
         values = merge(values, dict(overrides))
         parse_config(values)
         _write(folder, values, index=index, machine=machine)
@@ -118,7 +120,7 @@ def _dataset(
     if strangers:
         assumed.append(f"{len(strangers)} labels without photo are left out, such as {strangers[0]!r}")
     if not exact:
-        assumed.append("photos are meant whose file name, without folders, is that of the labels")
+        assumed.append("labels name photos otherwise than by their path; those of that file name are meant")
     if found.settings is not None and exact and not strangers:
         values |= _own_labels(found.settings, root)
     else:

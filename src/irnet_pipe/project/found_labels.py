@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class FoundLabels:
 
 
 class PhotoNames:
-    """Finds the photo that a label file means, by path or, where that is unique, by file name alone."""
+    """Finds the photo that a label file means, by path or, where that is unique, by file name."""
 
     def __init__(self, photos: PhotoFolder) -> None:
         self._photos = photos
@@ -47,4 +48,10 @@ class PhotoNames:
             return exact
         name = text.rsplit("/", 1)[-1]
         stem, suffix = split_suffix(name)
-        return self._by_name.get(name) or (self._by_name.get(stem) if suffix in SUFFIXES else None)
+        stem = stem if suffix in SUFFIXES else name
+        return self._by_name.get(name) or self._by_name.get(stem) or self._by_name.get(_voc_name(stem))
+
+
+def _voc_name(text: str) -> str:
+    """A name of VOC that the authors' label files hold as a number: 2007000032 is 2007_000032."""
+    return f"{text[:4]}_{text[4:]}" if re.fullmatch(r"20\d{8}", text) else text

@@ -14,6 +14,8 @@ LEAST_EPOCHS, MOST_EPOCHS = 5, 100
 SEEN = 100
 """Times that the photos of the rarest class are shown, together."""
 PAPER_BATCH, PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 16, 512, 10, 2.5
+BATCH_MEMORY = 8 << 30
+"""Of memory for a batch of 16 crops of 512 pixels, bytes: twice what `validate` estimates for ResNet-50."""
 LEAST_SIDE, LEAST_RADIUS = 96, 4
 PHOTOS_PER_SHARD = 1000
 
@@ -28,7 +30,6 @@ class Machine:
         side: working long side of photos, pixels.
         steps: of a training: at least, and at most.
         backbone: of torchvision.
-        pixels: of a batch together, at most.
     """
 
     device: str
@@ -36,21 +37,21 @@ class Machine:
     side: int
     steps: tuple[int, int]
     backbone: str
-    pixels: int
+
+    @property
+    def pixels(self) -> int:
+        """Of a batch together, at most."""
+        return PAPER_BATCH * PAPER_SIDE**2 * self.memory // BATCH_MEMORY
 
 
 def gpu(name: str, memory: int) -> Machine:
-    """A CUDA device: the paper's network and side; 16 crops of 512 pixels for each 12 GiB."""
-    return Machine(name, memory, PAPER_SIDE, (1000, 20_000), "resnet50", _pixels(memory, 12))
+    """A CUDA device: the paper's network and side."""
+    return Machine(name, memory, PAPER_SIDE, (1000, 20_000), "resnet50")
 
 
 def cpu(memory: int) -> Machine:
-    """No CUDA device: half the side, a smaller network, fewer steps; 16 crops of 256 pixels for each 4 GiB."""
-    return Machine("cpu", memory, PAPER_SIDE // 2, (300, 3000), "resnet18", _pixels(memory, 16))
-
-
-def _pixels(memory: int, gib: int) -> int:
-    return PAPER_BATCH * PAPER_SIDE**2 * memory // (gib << 30)
+    """No CUDA device: half the side, a smaller network, fewer steps."""
+    return Machine("cpu", memory, PAPER_SIDE // 2, (300, 3000), "resnet18")
 
 
 def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, Any]:
