@@ -40,6 +40,12 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="KEY=VALUE",
         help="a key of the config, such as cam.train.epochs=3",
     )
+    init.add_argument(
+        "--gpu",
+        type=float,
+        metavar="GIB",
+        help="fit to a GPU of this memory, not to this machine; 0: to its CPU",
+    )
     init.set_defaults(run=_init)
     # Every word behind it is Snakemake's: no option of ours begins with this prefix.
     run = verbs.add_parser(
@@ -61,9 +67,9 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _init(options: argparse.Namespace) -> None:
     overrides = _nested(options.set)
     from irnet_pipe.project.create import create_project
-    from irnet_pipe.project.machine import this_machine
+    from irnet_pipe.project.machine import chosen_machine
 
-    machine = this_machine()
+    machine = chosen_machine(options.gpu)
     made = create_project(
         options.photos,
         options.labels,

@@ -421,6 +421,12 @@ def test_verb(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert cli.main([*words, "--force", "--set", "cam.weights=w.pth"]) == 0
     assert load_config(tmp_path / "there" / "config.yaml").cam.weights == str(tmp_path / "w.pth")
     capsys.readouterr()
+    for gib, backbone in (("0", "resnet18"), ("24", "resnet50")):
+        assert cli.main([*words, "--force", "--gpu", gib]) == 0
+        assert load_config(tmp_path / "there" / "config.yaml").cam.backbone == backbone
+    assert "fitted to: a GPU of 24 GiB, 24 GiB of memory" in capsys.readouterr().out
+    assert cli.main([*words, "--force", "--gpu", "-1"]) == 2
+    assert "--gpu -1: expected GiB of memory" in capsys.readouterr().err
     assert cli.main([*words, "--force", "--set", "cam.train.epoch=3"]) == 2
     assert "did you mean cam.train.epochs?" in capsys.readouterr().err
     assert cli.main([*words, "--force", "--set", "epochs"]) == 2

@@ -27,11 +27,12 @@ SOURCES = (
 
 
 def workflow_files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for pattern in ("Snakefile", "environment.yml", "workflow/rules/*.smk", "profiles/*/*.yaml")
-        for path in folder.glob(pattern)
-    }
+    """Every file of the workflow below a folder → its content."""
+    files = [folder / "Snakefile", folder / "environment.yml"]
+    files += [
+        path for name in ("workflow", "profiles") for path in (folder / name).rglob("*") if path.is_file()
+    ]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +48,7 @@ def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
 
 
 def test_links_of_a_clone_lead_to_the_whole_workflow():
+    assert len(workflow_files(ROOT)) > 10
     assert workflow_files(BUNDLED) == workflow_files(ROOT)
     assert all((BUNDLED / name).resolve() == ROOT / name for name in ("Snakefile", "workflow", "profiles"))
 
@@ -89,6 +91,15 @@ def test_from_an_empty_directory(installed, tmp_path, photo_set, trained):
     assert "train_cam" in text
     assert "publish to outputs/my-photos" in text
     assert str(ROOT) not in text
+    refused = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "all", "--dry-run", "--sdm", "conda"],
+        cwd=folder,
+        env={**os.environ, **place},
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2
+    assert "error: --sdm conda: environments of rules hold no irnet_pipe; run from a clone" in refused.stderr
     values = {
         "shards.n": 1,
         "cam.backbone": "resnet18",
