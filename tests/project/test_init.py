@@ -16,9 +16,11 @@ from PIL import Image
 
 from irnet_pipe import cli
 from irnet_pipe.config import load_config
+from irnet_pipe.data.photo_files import find_photos
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import build_index
 from irnet_pipe.project.create import create_project
+from irnet_pipe.project.found_labels import PhotoNames
 from irnet_pipe.project.schedule import cpu
 
 LABELS = {"sub dir/ä b": ("cat", "wild dog"), "c": ("wild dog",), "d": (), "e": ("cat",)}
@@ -114,14 +116,24 @@ def test_spreadsheets(
     assert "sheet 'Sheet'" in told
 
 
+@pytest.mark.parametrize("form", ["{}", "{:04}"])
 def test_numbers_of_photos_stay_numbers_in_spreadsheets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
-        photo(tmp_path / "p" / f"{number}.png", number)
+        photo(tmp_path / "p" / f"{form.format(number)}.png", number)
     sheet(tmp_path / "labels.xlsx", [["nr", "label"], [0, "a"], [1.0, "a"], [2, "b"], [3, None]])
     folder, _ = init(tmp_path / "p", tmp_path / "labels.xlsx")
-    assert labels_of(folder, monkeypatch) == {"0": ("a",), "1": ("a",), "2": ("b",), "3": ()}
+    expected = (("a",), ("a",), ("b",), ())
+    assert labels_of(folder, monkeypatch) == {form.format(i): names for i, names in enumerate(expected)}
+
+
+def test_names_that_two_photos_share_mean_neither(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a/1", "b/01", "c/X", "d/y")):
+        photo(tmp_path / "p" / f"{name}.png", seed)
+    names = PhotoNames(find_photos(tmp_path / "p", root=tmp_path / "p", skip=[]))
+    asked = ("a/1", "1.png", "01", "x.JPG", "z\\Y.png", "e/y", "2", "")
+    assert [names.resolve(name) for name in asked] == ["a/1", None, None, "c/X", "d/y", "d/y", None, None]
 
 
 def xml(folder: Path) -> None:

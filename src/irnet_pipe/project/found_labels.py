@@ -31,13 +31,16 @@ class FoundLabels:
 
 
 class PhotoNames:
-    """Finds the photo that a label file means, by path or, where that is unique, by file name."""
+    """Finds the photo that a label file means: by path, or else by what is left of its file name, where that is unique.
+
+    Folders, case and suffix do not count then, nor leading zeros, which spreadsheets take from numbers.
+    """
 
     def __init__(self, photos: PhotoFolder) -> None:
         self._photos = photos
         by_name: dict[str, list[str]] = {}
         for image_id in photos.files:
-            by_name.setdefault(image_id.rsplit("/", 1)[-1], []).append(image_id)
+            by_name.setdefault(_plain(image_id), []).append(image_id)
         self._by_name = {name: ids[0] for name, ids in by_name.items() if len(ids) == 1}
 
     def resolve(self, text: str) -> str | None:
@@ -46,10 +49,15 @@ class PhotoNames:
         exact = self._photos.resolve(text)
         if exact is not None or not text:
             return exact
-        name = text.rsplit("/", 1)[-1]
-        stem, suffix = split_suffix(name)
-        stem = stem if suffix in SUFFIXES else name
-        return self._by_name.get(name) or self._by_name.get(stem) or self._by_name.get(_voc_name(stem))
+        stem, suffix = split_suffix(text)
+        name = _plain(stem if suffix in SUFFIXES else text)
+        return self._by_name.get(name) or self._by_name.get(_voc_name(name))
+
+
+def _plain(name: str) -> str:
+    """What is left of a name without suffix."""
+    name = name.rsplit("/", 1)[-1].casefold()
+    return (name.lstrip("0") or "0") if name.isdecimal() else name
 
 
 def _voc_name(text: str) -> str:
