@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__, cli_deployment, cli_evaluate, cli_export, cli_results
+from irnet_pipe import __version__, cli_deployment, cli_evaluate, cli_export, cli_project, cli_results
 from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
 from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
@@ -52,8 +52,9 @@ DEVICE_STAGES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; returns the exit code.
 
-    0; 1 where `status` finds a run unfinished, `gc` damage, `predict` a photo that it cannot use, or `export-model` a
-    deviation; 2 for bad input; 75 for a trainer told to stop.
+    0; 1 where `status` finds a run unfinished, `gc` damage, `doctor` something to mend, `predict` a photo that it
+    cannot use, or `export-model` a deviation; 2 for bad input; 75 for a trainer told to stop. `run` ends as snakemake
+    does.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     ranks = Ranks.of(os.environ)
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, nargs="+", required=True, help="YAML files; later ones override"
         )
         verb.set_defaults(run=run)
+    cli_project.add_verbs(verbs)
     cli_results.add_verbs(verbs)
     cli_evaluate.add_verb(verbs)
     cli_export.add_verb(verbs)

@@ -25,6 +25,7 @@ from irnet_pipe.workflow import prepare
 LIGHT = (
     *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
     *("cli", "cli_results", "cli_evaluate", "cli_export", "cli_deployment", "export.formats"),
+    *("cli_project", "bundled_files", "project.doctor"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")

@@ -78,6 +78,10 @@ class TestTable:
         text = f'image_id,labels\na,"cat{joiner}dog"\nb,dog\nc,\nd,cat\n'
         assert table(tmp_path, text) == {"a": ("cat", "dog"), "b": ("dog",), "c": (), "d": ("cat",)}
 
+    def test_a_semicolon_in_every_cell_leaves_other_marks_to_the_names(self, tmp_path: Path) -> None:
+        text = 'image,labels\na,"car, red;"\nb,x|y;traffic light\nc,\n'
+        assert table(tmp_path, text) == {"a": ("car, red",), "b": ("x|y", "traffic light"), "c": ()}
+
     def test_tabs_semicolons_byte_order_mark_and_windows_lines(self, tmp_path: Path) -> None:
         expected = {"a b": ("cat", "dog"), "ü": ("dog",)}
         assert table(tmp_path, "photo\tlabels\r\na b\tcat,dog\r\nü\tdog\r\n", "l.tsv") == expected

@@ -7,8 +7,11 @@ from shlex import quote
 
 from snakemake.settings.types import DeploymentMethod
 
-SOURCE = Path(workflow.basedir) / "src"
-sys.path.insert(0, str(SOURCE))
+# From a clone, this process and its jobs find the package without its being installed.
+SOURCE = Path(str(workflow.current_basedir)).resolve().parents[1] / "src"
+CLONE = SOURCE.is_dir()
+if CLONE:
+    sys.path.insert(0, str(SOURCE))
 
 from irnet_pipe.config import parse_runtime
 from irnet_pipe.errors import EXIT_INPUT, InputError
@@ -24,10 +27,10 @@ from irnet_pipe.recipes import (
 # With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PYTHON = "python" if CONDA else quote(sys.executable)
-# From a clone, jobs find the package without its being installed.
-shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH='{SOURCE}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+FOUND = (
+    f"export PYTHONPATH='{SOURCE}'${{{{PYTHONPATH:+:$PYTHONPATH}}}}; " if CLONE else ""
 )
+shell.prefix(f"set -euo pipefail; {FOUND}")
 
 
 def exit_on_bad_input(error):
@@ -35,6 +38,13 @@ def exit_on_bad_input(error):
         print(f"error: {problem}", file=sys.stderr)
     sys.exit(EXIT_INPUT)
 
+
+if CONDA and not CLONE:
+    exit_on_bad_input(
+        InputError(
+            "--sdm conda: environments of rules hold no irnet_pipe; run from a clone, or without --sdm conda"
+        )
+    )
 
 try:
     ROOT, RUNTIME = parse_runtime(config)

@@ -45,6 +45,26 @@ def read_table(path: Path, *, classes: Collection[str] | None = None) -> dict[st
         InputError: no such table, or one that can be read in two ways.
     """
     header, lines = _read_lines(path)
+    return interpret_table(path, header, lines=lines, classes=classes)
+
+
+def interpret_table(
+    path: Path, header: Sequence[str], *, lines: list[tuple[int, list[str]]], classes: Collection[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """Labels of a table that has been cut into cells.
+
+    Args:
+        path: of the table, for messages.
+        header: names of the columns.
+        lines: number of each other line, and its cells, as many as the header has.
+        classes: the user's class names, which settle how a cell with spaces is meant.
+
+    Returns:
+        Image as the table names it → class names.
+
+    Raises:
+        InputError: no such table, or one that can be read in two ways.
+    """
     image, label = _columns(path, header, lines)
     if label is None:
         return _one_hot(path, header, lines, image)
@@ -169,6 +189,8 @@ def _joiner(path: Path, rows: list[Row], classes: Collection[str] | None) -> str
     cells = {row.cell for row in rows if row.cell}
     if classes is not None and cells <= set(classes):
         return None
+    if cells and all(JOINERS[0] in cell for cell in cells):
+        return JOINERS[0]  # whatever else the names hold
     marks = [mark for mark in JOINERS if any(mark in cell for cell in cells)]
     if len(marks) > 1:
         raise InputError(f"{path}: labels are joined by {' and by '.join(marks)}; join all of them by ;")

@@ -1,0 +1,1 @@
+"""From a folder of photos to a folder that snakemake runs in: the verbs `init` and `doctor`."""

@@ -1,0 +1,55 @@
+"""`run`: Snakemake's command line and exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from irnet_pipe import cli
+from irnet_pipe.cli_project import snakemake_command
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], True),
+        (["--dry-run", "-q"], True),
+        (["--config", "a=1"], True),
+        (["--cores", "3"], False),
+        (["--cores=3"], False),
+        (["-c3"], False),
+        (["-j", "3"], False),
+        (["--profile", "profiles/slurm"], False),
+    ],
+)
+def test_all_cores_unless_told_otherwise(words: list[str], told: bool) -> None:
+    command = snakemake_command(words)
+    assert command[:3] == [sys.executable, "-m", "snakemake"]
+    assert command[3:] == (["--cores", "all", *words] if told else words)
+
+
+def test_without_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", "--dry-run"]) == 2
+    assert "has no Snakefile; change into a folder that irnet-pipe init has made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("import sys; sys.exit(7)", 7)])
+def test_options_and_exit_code_pass_through(tmp_path: Path, body: str, code: int) -> None:
+    """A module `snakemake` in the current folder stands in for Snakemake."""
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "snakemake.py").write_text(f"import sys\nprint(sys.argv[1:])\n{body}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "irnet_pipe", "run", "--dry-run", "-q", "--", "target"],
+        cwd=tmp_path,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert "['--cores', 'all', '--dry-run', '-q'" in done.stdout
+    assert "'target']" in done.stdout
