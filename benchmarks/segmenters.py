@@ -45,8 +45,8 @@ BIASES = (
 )
 """Of last layers, one value a class: two of Mask R-CNN, one of DeepLab."""
 
-TOLERANCE = 0.02
-"""Of losses and gradients of the first step."""
+TOLERANCE = 2e-3
+"""Of losses and gradients of a step in fp32. In bf16 those of ResNet-50 differ by some percent, whoever computes."""
 
 Step = tuple[dict[str, float], list[Tensor]]
 """Losses of a step by name, and the gradients (21,) of the last layers' biases, one value a class."""
@@ -60,25 +60,30 @@ class Training:
         batches: photos and targets, without end.
         losses: (photos, targets) → scalars by name, whose sum is minimised.
         optimizer: of the network.
-        biases: of its last layers.
+        network: that of torchvision.
     """
 
     batches: Iterator[Any]
-    losses: Callable[[Any, Any], Mapping[str, Tensor]]
+    losses: Callable[..., Mapping[str, Tensor]]
     optimizer: torch.optim.Optimizer
-    biases: Sequence[nn.Parameter]
+    network: nn.Module
 
     def run(self, steps: int) -> list[Step]:
         """Take steps."""
         results = []
         for photos, targets in islice(self.batches, steps):
-            losses = self.losses(photos, targets)
-            sum(losses.values()).backward()
-            gradients = [bias.grad.clone() for bias in self.biases]
-            results.append(({name: float(loss.detach()) for name, loss in losses.items()}, gradients))
+            results.append(self.gradients(photos, targets))
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         return results
+
+    def gradients(self, photos: Any, targets: Any, **options: Any) -> Step:
+        """Losses, and gradients by them."""
+        losses = self.losses(photos, targets, **options)
+        sum(losses.values()).backward()
+        biases = [value for name, value in self.network.named_parameters() if name in BIASES]
+        scalars = {name: float(loss.detach()) for name, loss in losses.items()}
+        return scalars, [bias.grad.clone() for bias in biases]
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,16 @@ class SegmenterCase:
     steps: int
     ours: Training
     theirs: Training
+
+    def step_in_fp32(self) -> tuple[Step, Step]:
+        """What each side makes of its next photos from the weights of ours; nothing is learnt."""
+        self.theirs.network.load_state_dict(self.ours.network.state_dict())
+        steps = []
+        for side, options in ((self.ours, {"precision": "fp32"}), (self.theirs, {})):
+            torch.manual_seed(0)  # regions are drawn
+            steps.append(side.gradients(*next(side.batches), **options))
+            side.optimizer.zero_grad(set_to_none=True)
+        return steps[0], steps[1]
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,7 @@ def _our_training(
     groups = model.parameter_groups()
     optimizer = make_optimizer(groups, dict.fromkeys(groups, RATE), settings={"optimizer": "sgd", **SGD})
     batches = load_batches(samples, keys, workers=workers, device=CPU)
-    return Training(batches, partial(losses, model), optimizer, _biases(model.network))
+    return Training(batches, partial(losses, model), optimizer, model.network)
 
 
 def _their_training(
@@ -146,11 +161,7 @@ def _their_training(
 ) -> Training:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     batches = plain.load(data, keys, workers=workers)
-    return Training(batches, partial(losses, model), torch.optim.SGD(trained, RATE, **SGD), _biases(model))
-
-
-def _biases(network: nn.Module) -> list[nn.Parameter]:
-    return [parameter for name, parameter in network.named_parameters() if name in BIASES]
+    return Training(batches, partial(losses, model), torch.optim.SGD(trained, RATE, **SGD), model)
 
 
 def _case(
@@ -199,8 +210,10 @@ def maskrcnn_cases(setting: Setting) -> list[SegmenterCase]:
     return _case(setting, small, ours=ours, theirs=theirs)
 
 
-def maskrcnn_losses(model: nn.Module, photos: Any, targets: Any) -> dict[str, Tensor]:
-    with autocast(CPU, "bf16"):
+def maskrcnn_losses(
+    model: nn.Module, photos: Any, targets: Any, *, precision: str = "bf16"
+) -> dict[str, Tensor]:
+    with autocast(CPU, precision):
         losses: dict[str, Tensor] = model(photos, targets)
     return {name: loss for name, loss in losses.items() if name != "total"}
 
@@ -228,21 +241,34 @@ def deeplab_cases(setting: Setting) -> list[SegmenterCase]:
     return _case(setting, small, ours=ours, theirs=theirs)
 
 
-def deeplab_losses(model: nn.Module, photos: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    with autocast(CPU, "bf16"):
+def deeplab_losses(
+    model: nn.Module, photos: Tensor, labels: Tensor, *, precision: str = "bf16"
+) -> dict[str, Tensor]:
+    with autocast(CPU, precision):
         logits = model(photos)
     return {"cross_entropy": F.cross_entropy(logits.float(), labels.long(), ignore_index=NEUTRAL)}
 
 
 def agreement(cases: Sequence[Any], ours: Sequence[list[Step]], theirs: Sequence[list[Step]]) -> str:
-    """Of the first step, before which the weights are equal."""
-    (our_losses, our_gradients), (their_losses, their_gradients) = ours[0][0], theirs[0][0]
-    our_loss, their_loss = (sum(losses.values()) for losses in (our_losses, their_losses))
-    error = relative_error(our_gradients[0], their_gradients[0])
-    text = f"loss {our_loss:.3f} against {their_loss:.3f}, gradients of class scores to {error:.0e} of the maximum"
+    """Of a step in fp32, as rounding is no difference; the losses of the first step as it is trained beside it."""
+    (case,) = cases
+    ((our_losses, _), *_), ((their_losses, _), *_) = ours[0], theirs[0]
+    trained = f"{sum(our_losses.values()):.3f} against {sum(their_losses.values()):.3f}"
+    return f"in fp32 {step_agreement(*case.step_in_fp32())}; as trained, loss {trained}"
+
+
+def step_agreement(ours: Step, theirs: Step) -> str:
+    """Of losses and gradients from equal weights.
+
+    Raises:
+        Disagreement: they differ by more than `TOLERANCE`, or other classes are learnt.
+    """
+    our_loss, their_loss = (sum(losses.values()) for losses, _ in (ours, theirs))
+    error = relative_error(ours[1][0], theirs[1][0])
+    text = f"loss {our_loss:.4f} against {their_loss:.4f}, gradients of class scores to {error:.0e} of the maximum"
     if not (abs(our_loss / their_loss - 1) <= TOLERANCE and error <= TOLERANCE):
-        raise Disagreement(f"{text}; at most {TOLERANCE:.0%} and {TOLERANCE:.0e}")
-    learnt = [[(gradient != 0).tolist() for gradient in side] for side in (our_gradients, their_gradients)]
+        raise Disagreement(f"{text}; at most {TOLERANCE:.0e}")
+    learnt = [[(gradient != 0).tolist() for gradient in gradients] for _, gradients in (ours, theirs)]
     if learnt[0] != learnt[1]:
         raise Disagreement(f"{text}; but masks of other classes are learnt")
     return text

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from irnet_pipe.config import Config, config_value, setting_name
+from irnet_pipe.config import AUTO, Config, config_value, setting_name
 from irnet_pipe.data.image_list import (
     LIST_NAME,
     ImageEntry,
@@ -30,6 +30,9 @@ from irnet_pipe.stage_table import STAGES, TRAINED, readers
 
 Masks = dict[str, list["Artifact"]]
 """Name of masks → their artifacts."""
+
+CHOOSABLE = ("boundary", "full")
+"""Variants whose thresholds may be left to select_thresholds; docs/thresholds.md tells why not those of `cam`."""
 
 NOT_IN_REPORT = ("propagate", "mine_affinitynet", "propagate_affinitynet", "gather_masks")
 """Stages whose artifacts the report does not open: it shows the masks made of them."""
@@ -319,7 +322,22 @@ class _Planner:
     def masks(self, variant: str, units: Iterable[Unit]) -> list[Artifact]:
         """export_masks of units."""
         sources = [(unit, self.scores(variant, unit)) for unit in units]
-        return [self.sharded("export_masks", unit, [scores], variant=variant) for unit, scores in sources]
+        chosen = self.thresholds(variant)
+        return [
+            self.sharded("export_masks", unit, [scores, *chosen], variant=variant) for unit, scores in sources
+        ]
+
+    def thresholds(self, variant: str) -> list[Artifact]:
+        """select_thresholds of a variant that leaves one to it: on training images, which alone decide."""
+        export = self.config.export
+        left = AUTO in (export.instance.bg_threshold, export.semantic.bg_threshold)
+        if variant not in CHOOSABLE or not left:
+            return []
+        scores = [self.scores(variant, unit) for unit in self.train]
+        maps = [self.irnet_maps[unit.name] for unit in self.train]
+        entries = [entry for unit in self.train for entry in unit.entries]
+        facts = {"variant": variant, "list": list_digest(entries)}
+        return [self.add("select_thresholds", "all", [*scores, *maps], images=self.train, **facts)]
 
     def segmenter(self, name: str) -> Artifact:
         """The training of a segmenter, on masks of all training images, labelled or not."""

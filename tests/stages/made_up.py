@@ -91,7 +91,11 @@ VALUES: dict[str, Any] = {
     "report": {"images": 1},
 }
 ASKED_FOR: dict[str, Any] = {
-    "export": {"variants": ["cam", "boundary", "full", "affinitynet"]},
+    "export": {
+        "variants": ["cam", "boundary", "full", "affinitynet"],
+        "instance": {"bg_threshold": "auto"},
+        "semantic": {"bg_threshold": "auto"},
+    },
     "affinitynet": {
         "backbone": BACKBONE,
         "weights": "cam",
@@ -417,6 +421,15 @@ def made_up_weights(network: nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+def _write_thresholds(job: Job) -> None:
+    curve = {"bg_threshold": 0.3, "thresholds": [0.2, 0.3], "support": [0.25, 0.5]}
+    write_json(
+        job.output,
+        job.record,
+        {"variant": job.fact("variant"), "images": 4, "instance": curve, "semantic": curve},
+    )
+
+
 def _write_weights(network: Callable[[], nn.Module], kind: str) -> Callable[[Job], None]:
     def write(job: Job) -> None:
         header = {
@@ -446,6 +459,7 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     "mine_affinitynet": _write_shard(_affinity_scores),
     "train_affinitynet": _write_weights(lambda: AffinityNet(BACKBONE), "affinitynet"),
     "propagate_affinitynet": _write_shard(_affinity_propagation, stride=8),
+    "select_thresholds": _write_thresholds,
     "export_masks": _write_masks,
     "train_maskrcnn": _write_weights(lambda: MaskRcnn(BACKBONE, len(CLASSES)).network, "maskrcnn"),
     "infer_maskrcnn": _write_masks,

@@ -65,8 +65,8 @@ def training_job(pipeline: Pipeline, folder: Path, name: str, **settings: object
     )
 
 
-def put_instances(job: Job, instances: Callable[[ImageEntry], Instances]) -> None:
-    """Write masks of our own in the place of those that a job reads; `instances(entry)` gives masks and scores."""
+def put_masks(job: Job, arrays: Callable[[ImageEntry], dict[str, Any]]) -> None:
+    """Write masks of our own in the place of those that a job reads; `arrays(entry)` gives those of an image."""
     for parent in job.record.parents:
         record = read_record(record_path(job.results, parent.recipe))
         shard, path = dataclasses.replace(job, record=record), job.results / record.path
@@ -74,10 +74,21 @@ def put_instances(job: Job, instances: Callable[[ImageEntry], Instances]) -> Non
         with write_artifact(path, record) as writer:
             for entry in shard.images:
                 size = (entry.height, entry.width)
-                masks, scores = instances(entry)
-                arrays = {"class_id": np.zeros(0, dtype=np.int32)} | pack_runs("semantic", [])
-                arrays |= pack_instances([encode_rle(mask) for mask in masks], [0] * len(masks), scores)
-                writer.add(entry.image_id, ImageSize(*size, *size), arrays)
+                writer.add(entry.image_id, ImageSize(*size, *size), arrays(entry))
+
+
+def put_instances(job: Job, instances: Callable[[ImageEntry], Instances]) -> None:
+    """Write instances of our own, of class 0; `instances(entry)` gives masks and scores."""
+
+    def arrays(entry: ImageEntry) -> dict[str, Any]:
+        masks, scores = instances(entry)
+        return (
+            {"class_id": np.zeros(0, dtype=np.int32)}
+            | pack_runs("semantic", [])
+            | pack_instances([encode_rle(mask) for mask in masks], [0] * len(masks), scores)
+        )
+
+    put_masks(job, arrays)
 
 
 def many_instances(count: int) -> Callable[[ImageEntry], Instances]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from segmenter_run import training_job, with_segmenters
+from segmenter_run import put_masks, training_job, with_segmenters
 from tiny_pipeline import Pipeline
 
 from irnet_pipe.artifacts.arrays import pack_runs
-from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.artifacts.weights import read_weights
+from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.mask_samples import SemanticSamples
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.numerics.run_lengths import encode_rle
-from irnet_pipe.recipes import read_record, record_path
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.progress import Progress
 from irnet_pipe.stages import train_deeplab
@@ -37,19 +36,17 @@ def job(run, tmp_path) -> Job:
 
 def put_disc(job: Job, *, present: bool) -> None:
     """Write semantic masks of our own: the upper half is of class 1, or nothing."""
-    for parent in job.record.parents:
-        record = read_record(record_path(job.results, parent.recipe))
-        shard, path = dataclasses.replace(job, record=record), job.results / record.path
-        path.unlink()
-        with write_artifact(path, record) as writer:
-            for entry in shard.images:
-                size = (entry.height, entry.width)
-                mask = np.zeros(size, dtype=bool)
-                mask[: entry.height // 2] = present
-                arrays = {"class_id": np.array([1], dtype=np.int32)} | pack_runs(
-                    "semantic", [encode_rle(mask)]
-                )
-                writer.add(entry.image_id, ImageSize(*size, *size), arrays | pack_instances([], [], []))
+
+    def arrays(entry: ImageEntry) -> dict[str, Any]:
+        mask = np.zeros((entry.height, entry.width), dtype=bool)
+        mask[: entry.height // 2] = present
+        return (
+            {"class_id": np.array([1], dtype=np.int32)}
+            | pack_runs("semantic", [encode_rle(mask)])
+            | pack_instances([], [], [])
+        )
+
+    put_masks(job, arrays)
 
 
 @pytest.mark.slow

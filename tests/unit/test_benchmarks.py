@@ -9,7 +9,7 @@ import torch
 from benchmarks.command import ROWS, main
 from benchmarks.kernels import ROWS as KERNELS
 from benchmarks.paired import HIGH_WATER_RESET, Disagreement, Measurement, Row, Setting, peak_memory
-from benchmarks.segmenters import agreement
+from benchmarks.segmenters import step_agreement
 from benchmarks.tables import BEGIN, END, put_into
 
 (REFINE,) = (replace(row, memory=False) for row in KERNELS if row.name == "refine_resting")
@@ -77,20 +77,20 @@ def test_names_are_unique():
 @pytest.mark.parametrize(
     ("loss", "gradients", "message"),
     [
-        (2.1, [[-0.5, 0.5], [0.0, 1.0]], "at most 2%"),
-        (2.0, [[-0.5, 0.52], [0.0, 1.0]], "at most 2%"),
-        (float("nan"), [[-0.5, 0.5], [0.0, 1.0]], "at most 2%"),
+        (2.01, [[-0.5, 0.5], [0.0, 1.0]], "at most 2e-03"),
+        (2.0, [[-0.5, 0.502], [0.0, 1.0]], "at most 2e-03"),
+        (float("nan"), [[-0.5, 0.5], [0.0, 1.0]], "at most 2e-03"),
         (2.0, [[-0.5, 0.5], [1.0, 0.0]], "masks of other classes"),
     ],
 )
 def test_segmenters_that_learn_something_else_disagree(loss, gradients, message):
-    def side(loss, gradients):
-        return [[({"a": loss / 2, "b": loss / 2}, [torch.tensor(gradient) for gradient in gradients])]]
+    def step(loss, gradients):
+        return {"a": loss / 2, "b": loss / 2}, [torch.tensor(gradient) for gradient in gradients]
 
-    ours = side(2.0, [[-0.5, 0.5], [0.0, 3.0]])
-    assert "loss 2.000 against 2.010" in agreement([None], ours, side(2.01, [[-0.5, 0.495], [0.0, 1.0]]))
+    ours = step(2.0, [[-0.5, 0.5], [0.0, 3.0]])
+    assert "loss 2.0000 against 2.0010" in step_agreement(ours, step(2.001, [[-0.5, 0.4995], [0.0, 1.0]]))
     with pytest.raises(Disagreement, match=message):
-        agreement([None], ours, side(loss, gradients))
+        step_agreement(ours, step(loss, gradients))
 
 
 @pytest.mark.slow

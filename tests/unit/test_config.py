@@ -53,6 +53,13 @@ def test_none_is_a_word(word):
         ({"export": {"variants": []}}, r"export.variants is \[\]: .*at least 1"),
         ({"export": {"variants": ["full", "full"]}}, "holds a variant twice; name each once"),
         ({"cam": {"train": {"long_side": [640, 320]}}}, r"long_side \[640, 320\] must be \[low, high\]"),
+        *(
+            (
+                {"export": {kind: {"bg_threshold": value}}},
+                rf"config: export\.{kind}\.bg_threshold: {value!r} is neither a number from 0 to 1 nor auto; give",
+            )
+            for kind, value in (("instance", 1.5), ("semantic", "automatic"), ("instance", None))
+        ),
         ({"relations": {"bg_threshold": 0.5}}, "bg_threshold 0.5 is above fg_threshold 0.3;.* lower"),
         ({"irnet": {"infer": {"canvas": 500}}}, "irnet.infer.canvas is 500: .*multiple of 16"),
         (

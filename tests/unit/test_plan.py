@@ -157,6 +157,26 @@ def test_cam_alone_needs_no_irnet():
     assert needed(plan) == {"train_cam", "infer_cam", "export_masks", "gather_masks", "report", "publish"}
 
 
+@pytest.mark.parametrize("kind", ["instance", "semantic"])
+def test_a_threshold_left_to_be_chosen_is_a_parent(kind):
+    index = make_index(TRAIN, TRAIN[:3] + LABEL)
+    plan = make_plan(
+        config(export__variants=["cam", "boundary", "full"], **{f"export__{kind}__bg_threshold": "auto"}),
+        index,
+    )
+    chosen = {artifact.record.spec["variant"]: artifact for artifact in plan.of("select_thresholds")}
+    assert set(chosen) == {"boundary", "full"}
+    for artifact in plan.of("export_masks"):
+        variant = artifact.record.spec["variant"]
+        expected = [chosen[variant]] if variant in chosen else []
+        assert [p for p in artifact.parents if p.stage == "select_thresholds"] == expected
+    more = make_plan(
+        config(export__variants=["full"], **{f"export__{kind}__bg_threshold": "auto"}),
+        make_index(TRAIN, TRAIN[:3] + LABEL + [entry("appended")]),
+    )
+    assert recipes(more, "select_thresholds") == {chosen["full"].recipe}, "training images alone decide"
+
+
 def test_everything_planned_is_parent_before_child():
     plan = make_plan(config(), make_index(TRAIN, TRAIN + LABEL))
     seen: set[str] = set()

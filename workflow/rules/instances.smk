@@ -47,6 +47,29 @@ rule propagate:
         stage_command("propagate")
 
 
+rule select_thresholds:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/select_thresholds/{{unit}}.{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/select_thresholds/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/select_thresholds/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    shell:
+        stage_command("select_thresholds")
+
+
 rule export_masks:
     input:
         parents,

@@ -15,6 +15,7 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "affinity_propagation": 1,
     "masks": 1,
     "calibration": 2,
+    "thresholds": 1,
     "scores": 3,
 }
 """Kinds of HDF5 and JSON artifacts and the newest version of each that this software writes and reads."""
@@ -31,12 +32,14 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
     "infer_maskrcnn": "masks",
     "infer_deeplab": "masks",
     "calibrate_displacement": "calibration",
+    "select_thresholds": "thresholds",
     "evaluate_cam": "scores",
     "evaluate_masks": "scores",
 }
 
 JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("mean_displacement", "pixels"),
+    "thresholds": ("variant", "images", "instance", "semantic"),
     "scores": ("images", "images_with_predicted_classes", "variant", "figures"),
 }
 """Kinds of JSON artifacts and the keys that each has beside the header."""

@@ -115,6 +115,8 @@ def _resolve(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 def _describe(root: dict[str, Any], node: dict[str, Any]) -> str:
     if "anyOf" in node:
         return " or ".join(_describe(root, option) for option in node["anyOf"])
+    if "const" in node:
+        return str(node["const"])
     if "enum" in node:
         return ", ".join(map(str, node["enum"]))
     low, high = node.get("minimum"), node.get("maximum")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -17,8 +17,24 @@ def runtime(default: Any, description: str, **bounds: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"runtime": True}, **bounds)
 
 
+AUTO: Final = "auto"
+"""A threshold that a stage chooses."""
+
+
+def _number_or_auto(value: object) -> object:
+    """One line for what is neither; a union would give one for each."""
+    try:
+        valid = value == AUTO or 0 <= float(value) <= 1  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(f"{value!r} is neither a number from 0 to 1 nor {AUTO}; give one of them")
+    return value
+
+
 OptionalText = Annotated[str | None, BeforeValidator(none_word)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Threshold = Annotated[Fraction | Literal["auto"], BeforeValidator(_number_or_auto)]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Variant = Literal["cam", "affinitynet", "boundary", "full"]

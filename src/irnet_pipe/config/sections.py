@@ -21,6 +21,7 @@ from irnet_pipe.config.section import (
     Precision,
     Section,
     Sweep,
+    Threshold,
     Variant,
     none_word,
     runtime,
@@ -28,6 +29,9 @@ from irnet_pipe.config.section import (
 from irnet_pipe.config.segmenters import DeepLab, MaskRcnn, Segmenter, SegmenterModel
 from irnet_pipe.config.tables import Tables
 from irnet_pipe.config.trainings import CamTrain, IrnetTrain
+
+CHOSEN = "auto has a stage choose it for boundary and full, without ground truth (docs/thresholds.md); 0.25 for cam."
+"""What the keys of thresholds say."""
 
 
 class Dataset(Section):
@@ -234,7 +238,7 @@ class RandomWalk(Section):
 class ExportInstance(Section):
     """Pseudo instance masks (docs/method.md, 7)."""
 
-    bg_threshold: Fraction = Field(0.25, description="Score of the background.")
+    bg_threshold: Threshold = Field(0.25, description=f"Score of the background; {CHOSEN}")
     min_fragment: Fraction = Field(
         0.01, description="Components under this share of the image get score 0 and are left out of exports."
     )
@@ -243,7 +247,7 @@ class ExportInstance(Section):
 class ExportSemantic(Section):
     """Pseudo semantic masks (docs/method.md, 7)."""
 
-    bg_threshold: Fraction = Field(0.25, description="Score of the background.")
+    bg_threshold: Threshold = Field(0.25, description=f"Score of the background; {CHOSEN}")
 
 
 class Export(Section):

@@ -30,7 +30,7 @@ TRAINERS = {
 def run(job: Job) -> None:
     """Write the page."""
     scores = _scores(job)
-    sections = [*_score_sections(scores), *_training(job)]
+    sections = [*_score_sections(scores), *_training(job), *_thresholds(job)]
     if job.fact("shown"):
         sections.append(Section("Pictures", [gallery(job)], lead="Click a picture to enlarge it."))
     sections.append(
@@ -99,6 +99,22 @@ def _training(job: Job) -> Iterator[Section]:
             charts += list(_charts(title, read_weights(path, kind=kind).history))
     if charts:
         yield Section("Training", charts)
+
+
+def _thresholds(job: Job) -> Iterator[Section]:
+    """The curves by which thresholds were chosen."""
+    charts = []
+    for path in job.parents("select_thresholds"):
+        curves = read_json(path, kind="thresholds")
+        chosen = [f"{kind} {curves[kind]['bg_threshold']}" for kind in ("instance", "semantic")]
+        series = [
+            Series(kind, curves[kind]["thresholds"], curves[kind]["support"])
+            for kind in ("instance", "semantic")
+        ]
+        title = f"{curves['variant']}: {', '.join(chosen)}, of {curves['images']} photos"
+        charts.append(Chart(title, series, x_label="score of the background", y_label="support of outlines"))
+    if charts:
+        yield Section("Thresholds chosen", charts)
 
 
 def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:
