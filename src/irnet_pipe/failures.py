@@ -13,6 +13,7 @@ JOBS = 10
 """Told at most."""
 LINES = 5
 """Of the end of a log."""
+STOPPED = "stopped on request: what is finished is kept; the same command again goes on from there"
 KILLED = (
     "killed from outside, most likely because memory ran out (else by a time limit or kill -9); give it more "
     "(set-resources: {stage}: mem_mb in the profile) or run fewer jobs at once (--cores), then run snakemake again"
@@ -37,6 +38,8 @@ def failures(records: Iterable[Record], results: Path, *, since: datetime) -> It
             yield f"    {KILLED.format(stage=record.stage)}"
     if len(failed) > JOBS:
         yield f"and {len(failed) - JOBS} more jobs"
+    if any(outcome == "interrupted" for _, outcome in failed):
+        yield STOPPED
 
 
 def _outcome(record: Record, results: Path, since: datetime) -> str:

@@ -26,10 +26,19 @@ from irnet_pipe.cli_project import snakemake_command
         (["--profile", "profiles/slurm"], False),
     ],
 )
-def test_all_cores_unless_told_otherwise(words: list[str], told: bool) -> None:
+def test_all_cores_unless_told_otherwise(
+    words: list[str], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     command = snakemake_command(words)
     assert command[:3] == [sys.executable, "-m", "snakemake"]
     assert command[3:] == (["--cores", "all", *words] if told else words)
+
+
+@pytest.mark.parametrize(("value", "told"), [("1", True), ("", False)])
+def test_no_color_is_handed_on(value: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    assert ("--nocolor" in snakemake_command([])) == told
 
 
 def test_without_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -24,7 +24,6 @@ SCRIPT = "<script>alert('x')</script>"
 IMAGE_IDS = [
     "<script>alert('x')<",
     "<img src=x onerror=alert(1)>",
-    "Case",
     "case",
     "%2e%2e%2fup",
     "..%2fup",

@@ -136,15 +136,6 @@ def test_batch_that_the_devices_of_a_training_do_not_divide(values: dict[str, An
     )
 
 
-def test_a_crop_that_no_pair_fits_into() -> None:
-    with pytest.raises(InputError, match=r"train\.crop is 72, but radius 10 needs 73 or more"):
-        parse_config({"irnet": {"train": {"crop": 72}}})
-
-
-def test_no_such_device(values: dict[str, Any]) -> None:
-    assert "runtime.device: 'cuda:99'" in problems(values, {"runtime": {"device": "cuda:99"}})
-
-
 def test_what_the_machine_lacks(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "disk_free", lambda folder: 1000)
     assert "0.0 GiB are free; free some" in problems(values, {})

@@ -126,6 +126,22 @@ def test_signal_to_the_whole_group_saves_the_state(training, uninterrupted, numb
 
 
 @pytest.mark.slow
+def test_ctrl_c_once_is_clean_and_says_how_to_go_on(training, uninterrupted):
+    project, artifact = training
+    process = start_training(project)
+    until(lambda: checkpoints(project), "a checkpoint")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(SECONDS) != 0
+    assert not orphans(process.pid), "the trainer ends once it has saved its state"
+    text = text_of(project)
+    assert "Traceback" not in text
+    assert re.search(r"stopped: .*SIGINT after step \d+ of \d+; the state is saved", text), text
+    assert "stopped on request: what is finished is kept; the same command again goes on from there" in text
+    project.run("--until", "train_cam")  # no lock is left
+    check_weights(project, uninterrupted, (project.folder / "results" / artifact.path).read_bytes())
+
+
+@pytest.mark.slow
 def test_trainer_that_is_killed_is_explained_and_leaves_no_process(training):
     project, _ = training
     process = start_training(project)

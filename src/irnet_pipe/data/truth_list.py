@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from irnet_pipe.data.labels.coco import read_coco
-from irnet_pipe.data.photo_files import PhotoFolder, examine_all
+from irnet_pipe.data.photo_files import VOID, PhotoFolder, examine_all
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache, relative_path, scan_files
 from irnet_pipe.errors import InputError
@@ -79,6 +79,7 @@ def list_voc_truth(
     folder: Path,
     *,
     root: Path,
+    n_classes: int | None,
     cache: StatCache,
     max_pixels: int,
     problems: Problems,
@@ -90,9 +91,10 @@ def list_voc_truth(
         sizes: of all images that are evaluated.
         folder: holds SegmentationClass and SegmentationObject.
         root: dataset.root.
+        n_classes: without background; None where that is not known.
         cache: of files examined before.
         max_pixels: greatest number of pixels of a label map.
-        problems: takes label maps that are missing, damaged or of another size than their photo.
+        problems: takes label maps that are missing, damaged, of another size than their photo, or with other labels.
         use: for messages.
     """
     absent = [name for name in VOC_FOLDERS.values() if not (folder / name).is_dir()]
@@ -118,6 +120,8 @@ def list_voc_truth(
         facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
         for image_id, fact in facts.items():
             _check_size(problems, files[image_id][0], (fact.height, fact.width), sizes[image_id])
+            named = n_classes if key == "class" else None
+            _check_labels(problems, files[image_id][0], fact.largest_label, n_classes=named)
             images[image_id]["digests"].append(fact.digest)
     return {"kind": "voc", "images": images}
 
@@ -164,6 +168,21 @@ def _add_missing(problems: Problems, image_id: str, what: str, use: TruthUse) ->
     problems.add(
         use.problem, f"{what}, but image {image_id!r} {use.needed}; add the ground truth, or {use.leave_out}"
     )
+
+
+def _check_labels(problems: Problems, path: str, largest: int | None, *, n_classes: int | None) -> None:
+    if largest is None:
+        problems.add(
+            "kinds of label maps",
+            f"{path}: no palette or 8-bit grey picture, which label maps have to be; save it as such a PNG",
+        )
+    elif n_classes is not None and largest > n_classes:
+        problems.add(
+            "labels of ground truth",
+            f"{path}: label {largest}, but there are {n_classes} classes, so that 0…{n_classes} and {VOID} are "
+            "allowed; "
+            "name all classes in dataset.classes, in the order of the labels",
+        )
 
 
 def _check_size(problems: Problems, what: str, found: tuple[int, int], photo: tuple[int, int]) -> None:
