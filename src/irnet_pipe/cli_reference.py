@@ -17,7 +17,7 @@ PAGE = Path("docs", "cli.md")
 HEADER = """\
 # Command line
 
-Generated from `src/irnet_pipe/cli.py` by `make generated`. `irnet-pipe VERB --help` shows the same.
+Generated from `src/irnet_pipe/cli.py` by `make generated`. `--help` of a verb shows the same.
 
 - Errors go to stderr, one line each, beginning with `error:`; results go to stdout.
 - `--json` writes one JSON value to stdout in place of lines. [reruns.md](reruns.md) describes those of `status`, `info`

@@ -20,7 +20,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     import shtab
 
     _mark_paths(parser, file=shtab.FILE, folder=shtab.DIRECTORY)
-    return str(shtab.complete(parser, shell=shell))
+    return str(shtab.complete(parser, shell))
 
 
 def _mark_paths(parser: argparse.ArgumentParser, **complete: object) -> None:

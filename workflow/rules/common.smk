@@ -70,7 +70,9 @@ if workflow.is_main_process:
     except InputError as error:
         exit_on_bad_input(error)
     except KeyboardInterrupt:
-        print("stopped: no job was started; the same command starts anew", file=sys.stderr)
+        print(
+            "stopped: no job was started; the same command starts anew", file=sys.stderr
+        )
         sys.exit(EXIT_STOPPED)
     PLANNED = {artifact.recipe: artifact for artifact in plan.artifacts}
     NUMBERS = number_stages(artifact.stage for artifact in plan.artifacts)
