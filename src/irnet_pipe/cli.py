@@ -15,6 +15,7 @@ from irnet_pipe.cli_output import print_json, print_lines, quiet, take_any_chara
 from irnet_pipe.errors import (
     EXIT_INPUT,
     EXIT_STOPPED,
+    STOPPED,
     InputError,
     Interrupted,
     PeerLost,
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, Interrupted, PeerLost) as error:
         return ranks.end(error)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped: what is finished is kept; the same command again does the rest\n")
+        sys.stderr.write(f"{STOPPED}\n")
         return EXIT_STOPPED
 
 

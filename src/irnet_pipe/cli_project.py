@@ -132,13 +132,15 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(
             f"{Path.cwd()}: has no Snakefile; change into a folder that irnet-pipe init has made"
         )
-    os.execv(
-        sys.executable, snakemake_command(words)
-    )  # its exit code and its signals are those of this process
+    from runpy import run_module
+
+    # in this process: its exit code is this one's, and Ctrl-C is told in our words even while it is being loaded
+    sys.argv = ["snakemake", *snakemake_words(words)]
+    run_module("snakemake", run_name="__main__", alter_sys=True)
 
 
-def snakemake_command(words: list[str]) -> list[str]:
-    """Command line of a run.
+def snakemake_words(words: list[str]) -> list[str]:
+    """Command line of a run, without the program.
 
     Args:
         words: options of Snakemake; those that choose cores or a profile count.
@@ -146,7 +148,7 @@ def snakemake_command(words: list[str]) -> list[str]:
     chosen = any(word.split("=")[0] in CORES or _is_short(word) for word in words)
     cores = [] if chosen else ["--cores", "all"]
     colour = ["--nocolor"] if os.environ.get("NO_COLOR") else []  # https://no-color.org
-    return [sys.executable, "-m", "snakemake", *cores, *colour, *words]
+    return [*cores, *colour, *words]
 
 
 def _is_short(word: str) -> bool:

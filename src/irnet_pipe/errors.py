@@ -25,6 +25,9 @@ EXIT_INTERRUPTED = 75
 EXIT_STOPPED = 130
 """Exit code of what Ctrl-C has stopped (shells: 128 and the number of the signal)."""
 
+STOPPED = "stopped: what is finished is kept; the same command again does the rest"
+"""What is said then."""
+
 EXIT_CODES = {
     0: "done",
     EXIT_UNFINISHED: "not all is well, as the description of the verb says; with a traceback: a defect of irnet_pipe",

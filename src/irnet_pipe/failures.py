@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from irnet_pipe.errors import STOPPED
 from irnet_pipe.recipes import LOGS, Record
 from irnet_pipe.runtime.attempts import read_attempts
 
@@ -13,7 +14,6 @@ JOBS = 10
 """Told at most."""
 LINES = 5
 """Of the end of a log."""
-STOPPED = "stopped on request: what is finished is kept; the same command again goes on from there"
 KILLED = (
     "killed from outside, most likely because memory ran out (else by a time limit or kill -9); give it more "
     "(set-resources: {stage}: mem_mb in the profile) or run fewer jobs at once (--cores), then run snakemake again"

@@ -19,7 +19,7 @@ from processes import orphans, stages
 from tiny_project import Project
 
 from irnet_pipe.config import parse_config
-from irnet_pipe.errors import EXIT_INPUT
+from irnet_pipe.errors import EXIT_INPUT, STOPPED
 from irnet_pipe.plan import Artifact
 from irnet_pipe.workflow import prepare
 
@@ -136,7 +136,7 @@ def test_ctrl_c_once_is_clean_and_says_how_to_go_on(training, uninterrupted):
     text = text_of(project)
     assert "Traceback" not in text
     assert re.search(r"stopped: .*SIGINT after step \d+ of \d+; the state is saved", text), text
-    assert "stopped on request: what is finished is kept; the same command again goes on from there" in text
+    assert f"\n{STOPPED}\n" in text
     project.run("--until", "train_cam")  # no lock is left
     check_weights(project, uninterrupted, (project.folder / "results" / artifact.path).read_bytes())
 

@@ -14,7 +14,7 @@ if CLONE:
     sys.path.insert(0, str(SOURCE))
 
 from irnet_pipe.config import parse_runtime
-from irnet_pipe.errors import EXIT_INPUT, EXIT_STOPPED, InputError
+from irnet_pipe.errors import EXIT_INPUT, EXIT_STOPPED, STOPPED, InputError
 from irnet_pipe.failures import failures
 from irnet_pipe.recipes import (
     PUBLISHED_MASKS,
@@ -70,9 +70,7 @@ if workflow.is_main_process:
     except InputError as error:
         exit_on_bad_input(error)
     except KeyboardInterrupt:
-        print(
-            "stopped: no job was started; the same command starts anew", file=sys.stderr
-        )
+        print(STOPPED, file=sys.stderr)
         sys.exit(EXIT_STOPPED)
     PLANNED = {artifact.recipe: artifact for artifact in plan.artifacts}
     NUMBERS = number_stages(artifact.stage for artifact in plan.artifacts)
