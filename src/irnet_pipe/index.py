@@ -6,6 +6,7 @@ Light: lists and labels are read, photos are stat-ed; only photos that are new o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,8 +169,8 @@ class _Builder:
         train = sort_entries(entries[image_id] for image_id in lists.train if image_id in entries)
         label = sort_entries(entries[image_id] for image_id in lists.label if image_id in entries)
         uses = self.uses_of_truth(lists, train)
-        n_classes = len(classes) if self.labels.readable else None
-        truths = [self.truth(image_ids, facts, use, n_classes=n_classes) for image_ids, use in uses]
+        known = classes if self.labels.readable else None
+        truths = [self.truth(image_ids, facts, use, classes=known) for image_ids, use in uses]
         files = self.files()
         self.problems.check()
         truth, train_truth = (self.write(truth) if truth else None for truth in truths)
@@ -313,7 +314,7 @@ class _Builder:
         facts: dict[str, PhotoFacts],
         use: TruthUse,
         *,
-        n_classes: int | None,
+        classes: Sequence[str] | None,
     ) -> dict[str, Any] | None:
         if image_ids is None:
             return None
@@ -333,6 +334,7 @@ class _Builder:
                 source,
                 root=root,
                 photos=self.photos,
+                classes=classes,
                 digest=self.digest,
                 cache=cache,
                 problems=problems,
@@ -343,7 +345,7 @@ class _Builder:
             sizes,
             source,
             root=root,
-            n_classes=n_classes,
+            classes=classes,
             cache=cache,
             max_pixels=max_pixels,
             problems=problems,

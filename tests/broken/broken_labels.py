@@ -1,4 +1,4 @@
-"""Faults of labels, lists and ground truth."""
+"""Faults of labels."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from fault import Fault, Project, configured, labelled, written
-from PIL import Image
+from fault import Fault, Project, configured, labelled, listed, written
 
 CSV = "photos/labels.csv"
 ROWS = "a,box\nb,disc\nc,box\nd,\n"
@@ -50,30 +49,6 @@ def long_line(name: str) -> Callable[[Project], object]:
         with (project.folder / "photos" / name).open("wb") as file:
             file.write(b'{"images": [')
             file.truncate(2 << 30)
-
-    return spoil
-
-
-def listed(key: str, content: str | bytes, **dataset: Any) -> Callable[[Project], object]:
-    """A list of images that a key names."""
-
-    def spoil(project: Project) -> None:
-        project.write("photos/list.txt", content)
-        project.config({"dataset": {key: "list.txt", **dataset}})
-
-    return spoil
-
-
-def truth(mode: str, size: tuple[int, int], value: Any) -> Callable[[Project], object]:
-    """Label maps of all photos, of which that of a in SegmentationClass is changed."""
-
-    def spoil(project: Project) -> None:
-        for folder in ("SegmentationClass", "SegmentationObject"):
-            (project.folder / "photos" / folder).mkdir()
-            for name in "abcd":
-                Image.new("L", (40, 30), 1).save(project.folder / "photos" / folder / f"{name}.png")
-        Image.new(mode, size, value).save(project.folder / "photos/SegmentationClass/a.png")
-        project.config({"dataset": {"evaluate": "all"}})
 
     return spoil
 
@@ -328,77 +303,4 @@ JSON_AND_XML = [
         "FOLDER/photos/Annotations/a.xml: object 1 has no <name>; add it, or delete the object",
     ),
 ]
-LISTS_AND_TRUTH = [
-    Fault(
-        "a list that is not there",
-        configured(dataset={"train": "no.txt"}),
-        "no.txt: cannot be read (No such file or directory); check the path",
-    ),
-    Fault(
-        "an image that is listed, and not there",
-        listed("train", "a\nb\nc\nd\ne\n"),
-        "photos/list.txt:5: 'e' has no photo in photos/images; add it or delete the line",
-    ),
-    Fault(
-        "an image that is listed twice",
-        listed("train", "a\nb\nc\nd\na.png\n"),
-        "photos/list.txt:5: 'a.png' is listed in line 1 already; delete one line",
-    ),
-    Fault(
-        "an empty list of images to be labelled",
-        listed("label", "# none yet\n"),
-        "photos/list.txt: the list is empty; name one image_id a line",
-    ),
-    Fault(
-        "an image that is scored and gets no masks",
-        lambda project: (
-            truth("L", (40, 30), 1)(project),
-            project.write("photos/some.txt", "a\nb\n"),
-            listed("evaluate", "b\nc\n", label="some.txt")(project),
-        ),
-        "list.txt: 'c' is evaluated, but not labelled; add it to dataset.label or delete the line",
-    ),
-    Fault(
-        "no ground truth where scores are asked for",
-        configured(dataset={"evaluate": "all"}),
-        "photos: has no SegmentationClass and no SegmentationObject; set dataset.ground_truth to a COCO json or to the "
-        "folder that holds both, or dataset.evaluate: none",
-    ),
-    Fault(
-        "ground truth that is not there",
-        configured(dataset={"evaluate": "all", "ground_truth": "masks"}),
-        "photos/masks: no such file or folder; set dataset.ground_truth to where it lies, or dataset.evaluate: none",
-    ),
-    Fault(
-        "an image without ground truth",
-        lambda project: (
-            truth("L", (40, 30), 1)(project),
-            (project.folder / "photos/SegmentationObject/c.png").unlink(),
-        ),
-        "FOLDER/photos/SegmentationObject/c.png: no such file, but image 'c' is evaluated; add the ground truth, "
-        "or take the "
-        "image out of dataset.evaluate",
-    ),
-    Fault(
-        "a label map of another size",
-        truth("L", (30, 40), 1),
-        "FOLDER/photos/SegmentationClass/a.png: ground truth is 30×40 pixels, the displayed photo 40×30; scale "
-        "one to the "
-        "other",
-    ),
-    Fault(
-        "a label map in colours",
-        truth("RGB", (40, 30), (128, 0, 0)),
-        "FOLDER/photos/SegmentationClass/a.png: no palette or 8-bit grey picture, which label maps have to be; "
-        "save it as "
-        "such a PNG",
-    ),
-    Fault(
-        "a label of no class",
-        truth("L", (40, 30), 3),
-        "FOLDER/photos/SegmentationClass/a.png: label 3, but there are 2 classes, so that 0…2 and 255 are "
-        "allowed; name all "
-        "classes in dataset.classes, in the order of the labels",
-    ),
-]
-FAULTS = [*TABLES, *CLASSES, *JSON_AND_XML, *LISTS_AND_TRUTH]
+FAULTS = [*TABLES, *CLASSES, *JSON_AND_XML]

@@ -171,6 +171,16 @@ def written(name: str, content: str | bytes) -> Callable[[Project], object]:
     return lambda project: project.write(name, content)
 
 
+def listed(key: str, content: str | bytes, **dataset: Any) -> Callable[[Project], object]:
+    """A list of images that a key names."""
+
+    def spoil(project: Project) -> None:
+        project.write("photos/list.txt", content)
+        project.config({"dataset": {key: "list.txt", **dataset}})
+
+    return spoil
+
+
 @contextmanager
 def held_to_permissions() -> Iterator[None]:
     """Within the block permissions hold for root too: the capabilities to override them are laid down."""

@@ -11,6 +11,7 @@ import broken_environments
 import broken_files
 import broken_labels
 import broken_photos
+import broken_truth
 import pytest
 from fault import Project
 
@@ -19,7 +20,14 @@ from irnet_pipe import cli
 ROOT = Path(__file__).parents[2]
 FAULTS = [
     fault
-    for part in (broken_photos, broken_labels, broken_configs, broken_files, broken_environments)
+    for part in (
+        broken_photos,
+        broken_labels,
+        broken_truth,
+        broken_configs,
+        broken_files,
+        broken_environments,
+    )
     for fault in part.FAULTS
 ]
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -8,7 +8,7 @@ Paths are relative to dataset.root, so that neither root nor times enter the dig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from irnet_pipe.data.photo_files import VOID, PhotoFolder, examine_all
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache, relative_path, scan_files
 from irnet_pipe.errors import InputError
+from irnet_pipe.near_names import nearest
 
 TRUTH_NAME = "truth.json"
 VOC_FOLDERS = {"class": "SegmentationClass", "object": "SegmentationObject"}
@@ -79,7 +80,7 @@ def list_voc_truth(
     folder: Path,
     *,
     root: Path,
-    n_classes: int | None,
+    classes: Sequence[str] | None,
     cache: StatCache,
     max_pixels: int,
     problems: Problems,
@@ -91,7 +92,7 @@ def list_voc_truth(
         sizes: of all images that are evaluated.
         folder: holds SegmentationClass and SegmentationObject.
         root: dataset.root.
-        n_classes: without background; None where that is not known.
+        classes: names in the order of class_id; None where that is not known.
         cache: of files examined before.
         max_pixels: greatest number of pixels of a label map.
         problems: takes label maps that are missing, damaged, of another size than their photo, or with other labels.
@@ -120,7 +121,7 @@ def list_voc_truth(
         facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
         for image_id, fact in facts.items():
             _check_size(problems, files[image_id][0], (fact.height, fact.width), sizes[image_id])
-            named = n_classes if key == "class" else None
+            named = len(classes) if classes is not None and key == "class" else None
             _check_labels(problems, files[image_id][0], fact.largest_label, n_classes=named)
             images[image_id]["digests"].append(fact.digest)
     return {"kind": "voc", "images": images}
@@ -132,6 +133,7 @@ def list_coco_truth(
     *,
     root: Path,
     photos: PhotoFolder,
+    classes: Sequence[str] | None,
     digest: Callable[[Path], str],
     cache: StatCache,
     problems: Problems,
@@ -144,9 +146,11 @@ def list_coco_truth(
         file: the json.
         root: dataset.root.
         photos: resolves file names.
+        classes: names; None where they are not known.
         digest: digest of a file.
         cache: of files read before.
-        problems: takes images that are missing in the json or of another size than their photo.
+        problems: takes images that are missing in the json or of another size than their photo, and categories that are
+            no class.
         use: for messages.
     """
     try:
@@ -161,6 +165,10 @@ def list_coco_truth(
         else:
             _add_missing(problems, image_id, f"{file}: has no image of this file_name", use)
     images = {image_id: names[image_id] for image_id in sorted(sizes) if image_id in names}
+    if classes is not None:
+        _check_categories(
+            problems, file, {name for key in images.values() for name in content.labels[key]}, classes
+        )
     return {"kind": "coco", "file": relative_path(file, root), "digest": digest(file), "images": images}
 
 
@@ -168,6 +176,16 @@ def _add_missing(problems: Problems, image_id: str, what: str, use: TruthUse) ->
     problems.add(
         use.problem, f"{what}, but image {image_id!r} {use.needed}; add the ground truth, or {use.leave_out}"
     )
+
+
+def _check_categories(problems: Problems, file: Path, used: set[str], classes: Sequence[str]) -> None:
+    for name in sorted(used - set(classes)):
+        near = nearest(name, classes)
+        remedy = f"write {near!r} if that is meant, or " if near else ""
+        problems.add(
+            "categories of the ground truth",
+            f"{file}: category {name!r} is no class; {remedy}name it in dataset.classes, or drop its annotations",
+        )
 
 
 def _check_labels(problems: Problems, path: str, largest: int | None, *, n_classes: int | None) -> None:
