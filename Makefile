@@ -6,7 +6,7 @@
 # make bench       speed, memory and agreement beside other implementations, into docs/performance.md (PHOTOS=folder)
 # make bench-quick the same on fewer and smaller cases, without peak memory, printed
 # make lint        formatters, types, import contracts, workflow lint
-# make generated   config/config.yaml, schema.json and README.md anew from the typed config
+# make generated   config/config.yaml, schema.json, README.md and docs/cli.md anew from the code
 # make frozen      tests/frozen anew for the stages whose version was raised
 
 VENV := .venv
@@ -83,6 +83,7 @@ lint: env
 
 generated: env
 	$(BIN)/python -m irnet_pipe.config.documents
+	$(BIN)/python -m irnet_pipe.cli_reference
 
 frozen: env
 	$(BIN)/python tests/stages/freeze.py

@@ -11,7 +11,17 @@ from importlib import import_module
 from pathlib import Path
 
 from irnet_pipe import __version__, cli_deployment, cli_evaluate, cli_export, cli_project, cli_results
-from irnet_pipe.errors import InputError, Interrupted, PeerLost, machine_faults_told
+from irnet_pipe.cli_output import print_json, print_lines, quiet, take_any_character
+from irnet_pipe.errors import (
+    EXIT_INPUT,
+    EXIT_STOPPED,
+    STOPPED,
+    InputError,
+    Interrupted,
+    PeerLost,
+    machine_faults_told,
+)
+from irnet_pipe.near_names import nearest
 from irnet_pipe.runtime.ranks import Ranks, end_with_parent
 
 STAGE_VERBS = {
@@ -51,32 +61,41 @@ DEVICE_STAGES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code.
-
-    0; 1 where `status` finds a run unfinished, `gc` damage, `doctor` something to mend, `predict` a photo that it
-    cannot use, or `export-model` a deviation; 2 for bad input; 75 for a trainer told to stop. `run` ends as snakemake
-    does.
-    """
+    """Run a verb; returns one of `errors.EXIT_CODES`. `run` ends as snakemake does."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     ranks = Ranks.of(os.environ)
-    options = _parser().parse_args(words, argparse.Namespace(words=words, ranks=ranks))
-    run: Callable[[argparse.Namespace], int | None] = options.run
+    take_any_character()
     try:
         with machine_faults_told():
-            return run(options) or 0
+            parser = build_parser()
+            _check_verb(words, parser)
+            options = parser.parse_args(words, argparse.Namespace(words=words, ranks=ranks))
+            run: Callable[[argparse.Namespace], int | None] = options.run
+            shown = getattr(options, "json", None) is True  # that of `evaluate` names a file
+            with quiet(shown=shown) if options.quiet else nullcontext():
+                return run(options) or 0
     except (InputError, Interrupted, PeerLost) as error:
         return ranks.end(error)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{STOPPED}\n")
+        return EXIT_STOPPED
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
+def _check_verb(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    (action,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    if words and not words[0].startswith("-") and words[0] not in action.choices:
+        near = nearest(words[0], action.choices)
+        remedy = f"did you mean {near}?" if near else "`irnet-pipe --help` lists the verbs"
+        raise InputError(f"{words[0]}: no such verb; {remedy}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="irnet-pipe", description="Instance masks from image-level labels (IRNet)."
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(quiet=False)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for stage, summary in STAGE_VERBS.items():
         _add_stage(verbs.add_parser(stage, help=summary, description=f"Stage {stage}: {summary}."), stage)
@@ -89,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
             "--config", type=Path, nargs="+", required=True, help="YAML files; later ones override"
         )
         verb.set_defaults(run=run)
+    verbs.choices["validate"].add_argument("--json", action="store_true", help="the same for programs")
     cli_project.add_verbs(verbs)
     cli_results.add_verbs(verbs)
     cli_evaluate.add_verb(verbs)
@@ -97,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))
     _add_download(verbs.add_parser("download", help="fetch a data set"))
     _add_synthetic(verbs.add_parser("synthesize", help="make the demo's synthetic data set"))
+    _add_completion(verbs.add_parser("completion", help="completion of verbs and options for a shell"))
+    for name, verb in verbs.choices.items():
+        if name != "run":  # whose words are Snakemake's
+            verb.add_argument(
+                "--quiet", action="store_true", help="show errors alone, no progress and no summary"
+            )
     return parser
 
 
@@ -175,17 +201,31 @@ def _index_dataset(options: argparse.Namespace) -> None:
     from irnet_pipe.workflow import prepare
 
     index = prepare(load_config(*options.config)).index
-    _print(
+    counts = (
         f"{len(index.train)} training images, {len(index.label)} to be labelled, {len(index.classes)} classes"
     )
+    print_lines([counts])
 
 
-def _validate(options: argparse.Namespace) -> None:
+def _validate(options: argparse.Namespace) -> int:
     from irnet_pipe.config import load_config
-    from irnet_pipe.validate import validate
 
-    for line in validate(load_config(*options.config)):
-        _print(line)
+    try:
+        with machine_faults_told():
+            config = load_config(*options.config)
+            from irnet_pipe.validate import validate  # with torch, whose import takes seconds
+
+            lines = validate(config)
+    except InputError as error:
+        if not options.json:
+            raise
+        print_json({"problems": error.problems, "summary": []})
+        return EXIT_INPUT
+    if options.json:
+        print_json({"problems": [], "summary": lines})
+    else:
+        print_lines(lines)
+    return 0
 
 
 def _add_import(verb: argparse.ArgumentParser) -> None:
@@ -200,11 +240,11 @@ def _import_weights(options: argparse.Namespace) -> None:
     from irnet_pipe.models.reference import import_weights
 
     weights = import_weights(options.state_dict, options.output)
-    _print(f"{options.output}: ready; give it as {weights.kind}.trained")
+    print_lines([f"{options.output}: ready; give it as {weights.kind}.trained"])
 
 
 def _add_download(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("dataset", choices=["voc12"])
+    verb.add_argument("dataset", choices=["voc12"], help="PASCAL VOC 2012")
     verb.add_argument("--to", type=Path, required=True, help="folder")
     verb.set_defaults(run=_download)
 
@@ -212,12 +252,12 @@ def _add_download(verb: argparse.ArgumentParser) -> None:
 def _download(options: argparse.Namespace) -> None:
     from irnet_pipe.download import download_voc12
 
-    _print(f"{download_voc12(options.to)}: ready; give it as dataset.root")
+    print_lines([f"{download_voc12(options.to)}: ready; give it as dataset.root"])
 
 
 def _add_synthetic(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--to", type=Path, required=True, help="folder")
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=int, default=0, help="of all randomness")
     verb.add_argument("--images", type=int, default=320, help="those of ImageSets/train.txt")
     verb.add_argument("--held-out", type=int, default=0, help="further ones, those of ImageSets/val.txt")
     verb.set_defaults(run=_synthesize)
@@ -227,7 +267,21 @@ def _synthesize(options: argparse.Namespace) -> None:
     from irnet_pipe.data.synthetic import generate
 
     generate(options.to, seed=options.seed, images=options.images, held_out=options.held_out)
-    _print(f"{options.to}: {options.images + options.held_out} images")
+    print_lines([f"{options.to}: {options.images + options.held_out} images"])
+
+
+def _add_completion(verb: argparse.ArgumentParser) -> None:
+    from irnet_pipe.completion import SHELLS
+
+    verb.description = "Prints a script; docs/cli.md says where it goes."
+    verb.add_argument("shell", choices=SHELLS, help="that the script is for")
+    verb.set_defaults(run=_completion)
+
+
+def _completion(options: argparse.Namespace) -> None:
+    from irnet_pipe.completion import script
+
+    print_lines([script(build_parser(), options.shell)])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irnet_pipe.cli_output import print_lines
 from irnet_pipe.errors import EXIT_FAILED, EXIT_UNFINISHED, InputError
 from irnet_pipe.stage_table import SEGMENTERS
 
@@ -89,7 +90,7 @@ def _predict(options: argparse.Namespace) -> int:
             **drawing,
         )
     done = len(photos.names) - len(skipped)
-    sys.stdout.write(f"{options.out}: {done} photos" + (f", {len(skipped)} skipped\n" if skipped else "\n"))
+    print_lines([f"{options.out}: {done} photos" + (f", {len(skipped)} skipped" if skipped else "")])
     return EXIT_UNFINISHED if skipped else 0
 
 
@@ -125,8 +126,8 @@ def _export_model(options: argparse.Namespace) -> int:
     except DeviationError as error:
         sys.stderr.write(f"error: {options.to}: not written: {error}\n")
         return EXIT_FAILED
-    sys.stdout.write(f"{options.to}: {trained.kind} for photos of {size[0]}×{size[1]} pixels\n")
-    sys.stdout.write(_told(comparison, TOLERANCE) + "\n")
+    first = f"{options.to}: {trained.kind} for photos of {size[0]}×{size[1]} pixels"
+    print_lines([first, _told(comparison, TOLERANCE)])
     return 0
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irnet_pipe.cli_output import print_lines
 from irnet_pipe.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
     )
     # First of all: a file that cannot be written costs nobody the scores.
-    sys.stdout.write(sheet_text(sheet))
+    print_lines([sheet_text(sheet).removesuffix("\n")])
     for path, text in (
         (options.json, json.dumps(sheet, indent=1, ensure_ascii=False) + "\n"),
         (options.csv, sheet_csv(sheet)),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irnet_pipe.cli_output import print_lines
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.formats import FORMATS, NONE, PLACINGS
 
@@ -51,7 +51,7 @@ def _export(options: argparse.Namespace) -> None:
 
     counts = convert(_dataset(options), options.format, to=options.to, force=options.force)
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
-    sys.stdout.write(f"{options.to}: {told}\n")
+    print_lines([f"{options.to}: {told}"])
 
 
 def _dataset(options: argparse.Namespace) -> Dataset:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from irnet_pipe.cli_output import print_json, print_lines
 from irnet_pipe.errors import EXIT_FAILED, InputError
 
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")
@@ -50,7 +51,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     # Every word behind it is Snakemake's: no option of ours begins with this prefix.
     run = verbs.add_parser(
         "run",
-        help="snakemake --cores all, in a folder of init; options are Snakemake's",
+        help="run the workflow in a folder of init, as snakemake --cores all does; options are Snakemake's",
         prefix_chars="\0",
         add_help=False,
     )
@@ -61,6 +62,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="check this machine, and tell the remedy of what is wrong",
         description=f"Exit code: 0 where all is well, {EXIT_FAILED} where a line says wrong.",
     )
+    doctor.add_argument("--json", action="store_true", help="the same for programs")
     doctor.set_defaults(run=_doctor)
 
 
@@ -81,14 +83,17 @@ def _init(options: argparse.Namespace) -> None:
     gpu = "" if machine.device == "cpu" else " --profile profiles/workstation"
     lines = [*made.lines, f"fitted to: {machine.device}, {machine.memory / 2**30:.0f} GiB of memory"]
     lines += [f"made: {made.folder}", f"next: cd {_quoted(made.folder)} && irnet-pipe run{gpu}"]
-    sys.stdout.write("\n".join([*lines, ""]))
+    print_lines(lines)
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from irnet_pipe.project.doctor import examine_machine, lines
 
     findings = list(examine_machine(Path.cwd()))
-    sys.stdout.write("\n".join([*lines(findings), ""]))
+    if options.json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        print_lines(lines(findings))
     return EXIT_FAILED if any(finding.remedy for finding in findings) else 0
 
 
@@ -127,19 +132,23 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(
             f"{Path.cwd()}: has no Snakefile; change into a folder that irnet-pipe init has made"
         )
-    os.execv(
-        sys.executable, snakemake_command(words)
-    )  # its exit code and its signals are those of this process
+    from runpy import run_module
+
+    # in this process: its exit code is this one's, and Ctrl-C is told in our words even while it is being loaded
+    sys.argv = ["snakemake", *snakemake_words(words)]
+    run_module("snakemake", run_name="__main__", alter_sys=True)
 
 
-def snakemake_command(words: list[str]) -> list[str]:
-    """Command line of a run.
+def snakemake_words(words: list[str]) -> list[str]:
+    """Command line of a run, without the program.
 
     Args:
         words: options of Snakemake; those that choose cores or a profile count.
     """
     chosen = any(word.split("=")[0] in CORES or _is_short(word) for word in words)
-    return [sys.executable, "-m", "snakemake", *([] if chosen else ["--cores", "all"]), *words]
+    cores = [] if chosen else ["--cores", "all"]
+    colour = ["--nocolor"] if os.environ.get("NO_COLOR") else []  # https://no-color.org
+    return [*cores, *colour, *words]
 
 
 def _is_short(word: str) -> bool:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irnet_pipe.cli_output import print_json, print_lines
 from irnet_pipe.errors import EXIT_UNFINISHED, InputError
 
 if TYPE_CHECKING:
     from irnet_pipe.config import Config
+    from irnet_pipe.data.scan import StatCache
+    from irnet_pipe.workflow import PlannedRun
 
 
 def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,20 +25,14 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _add_gc(verbs.add_parser("gc", help="find and remove what no run reaches, or what is damaged"))
 
 
-def _print(lines: Iterable[str]) -> None:
-    # All of them before the first is written: what removes files goes on when nobody reads, as with `| head`.
-    text = "".join(f"{line}\n" for line in lines)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="the same for programs")
 
 
 def _add_status(verb: argparse.ArgumentParser) -> None:
     verb.description = f"Exit code: 0 where the run is published, {EXIT_UNFINISHED} where it is not."
     verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
-    verb.add_argument("--json", action="store_true", help="the same for programs")
+    _add_json(verb)
     verb.set_defaults(run=_status)
 
 
@@ -50,22 +44,30 @@ def _status(options: argparse.Namespace) -> int:
 
     status = status_of(plan_for(load_config(*options.config)))
     if options.json:
-        _print([json.dumps(status_report.as_json(status), indent=1, ensure_ascii=False)])
+        print_json(status_report.as_json(status))
     else:
-        _print(status_report.lines(status))
+        print_lines(status_report.lines(status))
     return 0 if status.done else EXIT_UNFINISHED
 
 
 def _add_info(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", type=Path, help="artifact, or record of one (results/recipes/*.json)")
     verb.add_argument("other", type=Path, nargs="?", help="another one: tell in what the two differ")
+    _add_json(verb)
     verb.set_defaults(run=_info)
 
 
 def _info(options: argparse.Namespace) -> None:
     from irnet_pipe import info
 
-    _print(info.compare(options.file, options.other) if options.other else info.describe(options.file))
+    if options.json:
+        print_json(
+            info.compared(options.file, options.other) if options.other else info.described(options.file)
+        )
+    else:
+        print_lines(
+            info.compare(options.file, options.other) if options.other else info.describe(options.file)
+        )
 
 
 def _add_tables(verb: argparse.ArgumentParser) -> None:
@@ -87,7 +89,7 @@ def _tables(options: argparse.Namespace) -> None:
     (publication,) = (target.record for target in tables.plan.targets)
     if options.to:
         write_tables(publication, tables.results, options.to)
-    _print(markdown(read_tables(publication, tables.results)).splitlines())
+    print_lines(markdown(read_tables(publication, tables.results)).splitlines())
 
 
 def _add_gc(verb: argparse.ArgumentParser) -> None:
@@ -103,6 +105,7 @@ def _add_gc(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--damaged", action="store_true", help="read all files, and find the damaged ones")
     verb.add_argument("--yes", action="store_true", help="remove what is found")
+    _add_json(verb)
     verb.set_defaults(run=_gc)
 
 
@@ -114,9 +117,8 @@ def _gc(options: argparse.Namespace) -> int:
     results = _results_folder(configs)
     with idle(results) if options.yes else nullcontext():
         if options.damaged:
-            return _collect_damaged(results, remove=options.yes)
-        _print(_collect_garbage(results, configs, remove=options.yes))
-    return 0
+            return _collect_damaged(results, remove=options.yes, as_json=options.json)
+        return _collect_garbage(results, configs, remove=options.yes, as_json=options.json)
 
 
 def _results_folder(configs: Sequence[Config]) -> Path:
@@ -129,43 +131,61 @@ def _results_folder(configs: Sequence[Config]) -> Path:
     return min(folders)
 
 
-def _collect_garbage(results: Path, configs: Sequence[Config], *, remove: bool) -> Iterable[str]:
+def _collect_garbage(results: Path, configs: Sequence[Config], *, remove: bool, as_json: bool) -> int:
     from irnet_pipe.artifact_files import size_text
     from irnet_pipe.garbage import find_garbage
     from irnet_pipe.index import stat_cache
-    from irnet_pipe.workflow import plan_for, plan_tables_for
 
     cache = stat_cache(results)
-    runs = [plan_for(config, cache=cache) for config in configs]
-    tables = [plan_tables_for(config, cache=cache) for config in configs if config.tables.seeds]
+    runs, tables = _planned(configs, cache)
     garbage = find_garbage(results, [*runs, *tables])
-    yield f"kept: all that these runs reach: {', '.join(run.config.run for run in runs)}"
-    for item in garbage:
-        yield f"{item.kind:<14}  {size_text(item.size):>10}  {item.path}"
-        if remove:
+    unused = cache.unused
+    if remove:
+        for item in garbage:
             item.remove()
-    if cache.unused:
-        yield f"facts about {cache.unused} files that none of the runs reads"
-        if remove:
-            cache.prune()
-            cache.save()
+        cache.prune()
+        cache.save()
+    if as_json:
+        items = [{"kind": item.kind, "path": str(item.path), "bytes": item.size} for item in garbage]
+        print_json({"removed": remove, "items": items, "forgotten": unused})
+        return 0
     total = f"{len(garbage)} items, {size_text(sum(item.size for item in garbage))}"
-    yield f"removed: {total}" if remove else f"to be removed by --yes: {total}"
+    print_lines(
+        [
+            f"kept: all that these runs reach: {', '.join(run.config.run for run in runs)}",
+            *(f"{item.kind:<14}  {size_text(item.size):>10}  {item.path}" for item in garbage),
+            *([f"facts about {unused} files that none of the runs reads"] if unused else []),
+            f"removed: {total}" if remove else f"to be removed by --yes: {total}",
+        ]
+    )
+    return 0
 
 
-def _collect_damaged(results: Path, *, remove: bool) -> int:
+def _planned(configs: Sequence[Config], cache: StatCache) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """Each run, and the tables of those that ask for them."""
+    from irnet_pipe.workflow import plan_for, plan_tables_for
+
+    runs = [plan_for(config, cache=cache) for config in configs]
+    return runs, [plan_tables_for(config, cache=cache) for config in configs if config.tables.seeds]
+
+
+def _collect_damaged(results: Path, *, remove: bool, as_json: bool) -> int:
     from irnet_pipe.damage import find_damaged
 
-    found = 0
+    found = {}
     for path, error in find_damaged(results):
-        found += 1
-        _print([str(error)])
+        found[str(path)] = str(error)
+        if not as_json:
+            print_lines([str(error)])
         if remove:
             path.unlink()
-    if not found:
-        _print([f"{results}: no damage found"])
+    if as_json:
+        damaged = [{"path": path, "problem": problem} for path, problem in found.items()]
+        print_json({"removed": remove, "damaged": damaged})
+    elif not found:
+        print_lines([f"{results}: no damage found"])
     elif remove:
-        _print([f"deleted: {found} files; the next snakemake run makes anew what it needs of them"])
+        print_lines([f"deleted: {len(found)} files; the next snakemake run makes anew what it needs of them"])
     else:
-        _print([f"damaged: {found} files; --yes deletes them"])
+        print_lines([f"damaged: {len(found)} files; --yes deletes them"])
     return EXIT_UNFINISHED if found and not remove else 0

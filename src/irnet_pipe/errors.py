@@ -22,6 +22,22 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 75
 """Exit code of a trainer that was told to stop and saved its state (sysexits: temporary failure)."""
 
+EXIT_STOPPED = 130
+"""Exit code of what Ctrl-C has stopped (shells: 128 and the number of the signal)."""
+
+STOPPED = "stopped: what is finished is kept; the same command again does the rest"
+"""What is said then."""
+
+EXIT_CODES = {
+    0: "done",
+    EXIT_UNFINISHED: "not all is well, as the description of the verb says; with a traceback: a defect of irnet_pipe",
+    EXIT_INPUT: "bad input, or a fault of the machine such as a full disk: each problem is a line on stderr that names "
+    "the remedy",
+    EXIT_INTERRUPTED: "a training was told to stop (Ctrl-C, SIGTERM, SIGUSR1), and has saved its state",
+    EXIT_STOPPED: "stopped by Ctrl-C",
+}
+"""Exit codes of the command line, and what they mean."""
+
 REMEDIES = {
     errno.ENOSPC: "free disk space, then run again; what is finished is kept",
     errno.EDQUOT: "free space within your quota, then run again; what is finished is kept",
@@ -74,6 +90,9 @@ def machine_faults_told() -> Iterator[None]:
     """Within the block, faults of the machine become `InputError`s with the remedy; other errors pass."""
     try:
         yield
+    except MemoryError as error:
+        what = f" ({error})" if str(error) else ""
+        raise InputError(f"memory ran out{what}; {REMEDIES[errno.ENOMEM]}") from error
     except OSError as error:
         if error.errno not in REMEDIES:
             raise

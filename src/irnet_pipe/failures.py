@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from irnet_pipe.errors import STOPPED
 from irnet_pipe.recipes import LOGS, Record
 from irnet_pipe.runtime.attempts import read_attempts
 
@@ -37,6 +38,8 @@ def failures(records: Iterable[Record], results: Path, *, since: datetime) -> It
             yield f"    {KILLED.format(stage=record.stage)}"
     if len(failed) > JOBS:
         yield f"and {len(failed) - JOBS} more jobs"
+    if any(outcome == "interrupted" for _, outcome in failed):
+        yield STOPPED
 
 
 def _outcome(record: Record, results: Path, since: datetime) -> str:

@@ -6,6 +6,7 @@ Light: lists and labels are read, photos are stat-ed; only photos that are new o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,15 @@ from irnet_pipe.config import Config
 from irnet_pipe.data.image_list import ImageEntry, canonical_json, digest_text, sort_entries, write_once
 from irnet_pipe.data.image_sets import read_image_set
 from irnet_pipe.data.labels import Labels, locate, read_labels
-from irnet_pipe.data.labels.classes import check_case, check_known, check_trained, order_classes
-from irnet_pipe.data.photo_files import LEAST_SIDE, PhotoFacts, PhotoFolder, examine_all, find_photos
+from irnet_pipe.data.labels.classes import check_known, check_names, check_trained, order_classes
+from irnet_pipe.data.photo_files import (
+    LEAST_SIDE,
+    PhotoFacts,
+    PhotoFolder,
+    examine_all,
+    find_photos,
+    working_size,
+)
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache
 from irnet_pipe.data.truth_list import (
@@ -29,6 +37,7 @@ from irnet_pipe.data.truth_list import (
     list_voc_truth,
 )
 from irnet_pipe.errors import InputError
+from irnet_pipe.near_names import same_but_for_case
 from irnet_pipe.recipes import INDEX
 
 CACHE_NAME = "digests.json"
@@ -159,7 +168,9 @@ class _Builder:
         }
         train = sort_entries(entries[image_id] for image_id in lists.train if image_id in entries)
         label = sort_entries(entries[image_id] for image_id in lists.label if image_id in entries)
-        truths = [self.truth(image_ids, facts, use) for image_ids, use in self.uses_of_truth(lists, train)]
+        uses = self.uses_of_truth(lists, train)
+        known = classes if self.labels.readable else None
+        truths = [self.truth(image_ids, facts, use, classes=known) for image_ids, use in uses]
         files = self.files()
         self.problems.check()
         truth, train_truth = (self.write(truth) if truth else None for truth in truths)
@@ -212,18 +223,33 @@ class _Builder:
                 f"{folder}: {' and '.join(self.photos.clashes[image_id])} are all image {image_id!r}; "
                 "rename or move all but one",
             )
+        for names in same_but_for_case(files):
+            self.problems.add(
+                "photos that differ in case alone",
+                f"{folder}: {' and '.join(self.photos.files[name] for name in names)} differ in case alone, which "
+                "other "
+                "systems do not tell apart; rename all but one",
+            )
         max_pixels = self.config.dataset.max_pixels
         facts = examine_all(
             files, cache=self.cache, max_pixels=max_pixels, problems=self.problems, title="photos"
         )
         for image_id, fact in facts.items():
-            if min(fact.height, fact.width) < LEAST_SIDE:
-                self.problems.add(
-                    "photos that are too small",
-                    f"{files[image_id][0]}: {fact.width}×{fact.height} pixels, both sides must be "
-                    f"{LEAST_SIDE} or more; replace the photo or take it out of the lists",
-                )
+            self.check_sides(files[image_id][0], fact)
         return facts
+
+    def check_sides(self, path: str, facts: PhotoFacts) -> None:
+        """A photo has to be as large as a cell of the maps, as it is and as it is processed."""
+        bound = self.config.dataset.working_long_side
+        height, width = working_size(facts.height, facts.width, long_side=bound)
+        if min(height, width) < LEAST_SIDE:
+            scaled = (height, width) != (facts.height, facts.width)
+            told = f", processed as {width}×{height} (dataset.working_long_side {bound})" if scaled else ""
+            self.problems.add(
+                "photos that are too small",
+                f"{path}: {facts.width}×{facts.height} pixels{told}, both sides must be {LEAST_SIDE} or more; "
+                "replace the photo or take it out of the lists",
+            )
 
     def names(self, lists: _Lists) -> dict[str, tuple[str, ...] | None]:
         """Class names of each image; None where the classifier shall predict them."""
@@ -253,9 +279,9 @@ class _Builder:
             for name in row or ():
                 used.setdefault(name, []).append(image_id)
         classes = order_classes(used, given=given, source_order=self.labels.classes)
-        check_case(classes, source="dataset.classes" if given else source, problems=self.problems)
+        check_names(classes, source="dataset.classes" if given else source, problems=self.problems)
         check_known(used, classes, source=source, problems=self.problems)
-        if self.config.cam.trained is None:
+        if self.config.cam.trained is None and self.labels.readable:
             known = {name: used[name] for name in used if name in set(classes)}
             check_trained(known, set(lists.train), source=source, problems=self.problems)
         return classes
@@ -283,7 +309,12 @@ class _Builder:
         return [(lists.evaluate, uses.evaluated), (learnt, uses.learnt)]
 
     def truth(
-        self, image_ids: list[str] | None, facts: dict[str, PhotoFacts], use: TruthUse
+        self,
+        image_ids: list[str] | None,
+        facts: dict[str, PhotoFacts],
+        use: TruthUse,
+        *,
+        classes: Sequence[str] | None,
     ) -> dict[str, Any] | None:
         if image_ids is None:
             return None
@@ -303,6 +334,7 @@ class _Builder:
                 source,
                 root=root,
                 photos=self.photos,
+                classes=classes,
                 digest=self.digest,
                 cache=cache,
                 problems=problems,
@@ -310,7 +342,14 @@ class _Builder:
             )
         max_pixels = self.config.dataset.max_pixels
         return list_voc_truth(
-            sizes, source, root=root, cache=cache, max_pixels=max_pixels, problems=problems, use=use
+            sizes,
+            source,
+            root=root,
+            classes=classes,
+            cache=cache,
+            max_pixels=max_pixels,
+            problems=problems,
+            use=use,
         )
 
     def write(self, truth: dict[str, Any]) -> Truth:

@@ -81,6 +81,26 @@ def describe(path: Path) -> Iterator[str]:
         yield _agreement(asked.record, header)
 
 
+def described(path: Path) -> dict[str, Any]:
+    """As `describe`, as plain JSON; docs/reruns.md describes it.
+
+    Raises:
+        InputError: see `describe`.
+    """
+    from irnet_pipe.artifacts.headers import read_header
+
+    asked = subject(path)
+    record = None
+    if asked.record is not None:
+        record = vars(asked.record) | {"parents": [vars(parent) for parent in asked.record.parents]}
+    return {
+        "path": str(asked.path),
+        "bytes": asked.path.stat().st_size if asked.path.exists() else None,
+        "record": record,
+        "states": read_header(asked.path),
+    }
+
+
 def _size(path: Path) -> str:
     return size_text(path.stat().st_size) if path.exists() else "not there"
 
@@ -133,6 +153,29 @@ def compare(old: Path, new: Path) -> Iterator[str]:
     Raises:
         InputError: a record is missing, or the two are of different stages.
     """
+    first, second, comparison = _compare(old, new)
+    lines = list(comparison.lines())
+    yield from lines or ["the same recipe" if first.recipe == second.recipe else "no difference is recorded"]
+
+
+def compared(old: Path, new: Path) -> dict[str, Any]:
+    """As `compare`, as plain JSON; docs/reruns.md describes it.
+
+    Raises:
+        InputError: see `compare`.
+    """
+    first, second, comparison = _compare(old, new)
+    return {
+        "recipes": [first.recipe, second.recipe],
+        "differences": [
+            {"stage": stage, "difference": text, "artifacts": sorted(comparison.found[stage][text])}
+            for stage in STAGES
+            for text in comparison.found.get(stage, ())
+        ],
+    }
+
+
+def _compare(old: Path, new: Path) -> tuple[Record, Record, _Comparison]:
     subjects = [subject(path) for path in (old, new)]
     for asked in subjects:
         if asked.record is None:
@@ -144,8 +187,7 @@ def compare(old: Path, new: Path) -> Iterator[str]:
         )
     comparison = _Comparison(subjects[0].results, subjects[1].results)
     comparison.visit(first, second)
-    lines = list(comparison.lines())
-    yield from lines or ["the same recipe" if first.recipe == second.recipe else "no difference is recorded"]
+    return first, second, comparison
 
 
 @dataclass

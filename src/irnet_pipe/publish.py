@@ -14,7 +14,14 @@ from pathlib import Path
 
 from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.tar_files import open_tar
-from irnet_pipe.errors import EXIT_INPUT, ArtifactError, InputError, machine_faults_told
+from irnet_pipe.errors import (
+    EXIT_INPUT,
+    EXIT_STOPPED,
+    STOPPED,
+    ArtifactError,
+    InputError,
+    machine_faults_told,
+)
 from irnet_pipe.evaluation.tables import join_scores, scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
@@ -134,6 +141,9 @@ def main() -> int:
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{STOPPED}\n")
+        return EXIT_STOPPED
     return 0
 
 

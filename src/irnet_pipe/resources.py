@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from irnet_pipe.config import Config
 from irnet_pipe.data.image_list import ImageEntry
-from irnet_pipe.data.photos import working_size
+from irnet_pipe.data.photo_files import working_size
 from irnet_pipe.index import Index
 from irnet_pipe.runtime.device import autocast
 

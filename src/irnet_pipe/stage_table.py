@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -86,3 +87,10 @@ def readers(key: str) -> list[str]:
 
 TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
 """Trainers, and the key of a weights file that takes their place."""
+
+
+def number_stages(stages: Iterable[str]) -> dict[str, str]:
+    """Stage → its number among those of a run in the order of the pipeline, such as `3 of 12`."""
+    present = set(stages)
+    ordered = [stage for stage in STAGES if stage in present]
+    return {stage: f"{number} of {len(ordered)}" for number, stage in enumerate(ordered, 1)}

@@ -32,10 +32,13 @@ from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
+from irnet_pipe.near_names import nearest
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.tables.settings import TableSetting, check_unseen, table_settings
 
 T = TypeVar("T")
+RARE, COMMON, LIKENESS = 2, 10, 0.8
+"""A class of so few training images that is spelt so much like one of so many times as many may be a misspelt one."""
 
 
 def validate(config: Config) -> list[str]:
@@ -311,6 +314,20 @@ def _summary(index: Index) -> Iterator[str]:
     counts = Counter(class_id for entry in index.train for class_id in entry.labels or ())
     names = ", ".join(f"{name} {counts[class_id]}" for class_id, name in enumerate(index.classes))
     yield f"classes: {len(index.classes)}, training images of each: {names}"
+    yield from _misspelt({name: counts[class_id] for class_id, name in enumerate(index.classes)})
+
+
+def _misspelt(counts: dict[str, int]) -> Iterator[str]:
+    """Classes of few images whose name is nearly that of a common one."""
+    for name, count in counts.items():
+        common = [other for other in counts if counts[other] >= COMMON * count] if 0 < count <= RARE else []
+        near = nearest(name, common, likeness=LIKENESS)
+        if near:
+            yield (
+                f"note: class {name!r} of {count} training images is spelt nearly as {near!r} of {counts[near]}; "
+                "correct "
+                "the labels if the two are one"
+            )
 
 
 def _padding(key: str, crop: int, longest: float) -> Iterator[str]:

@@ -115,7 +115,7 @@ def test_photos_that_cannot_be_used_are_skipped(fast, photos, tmp_path):
     reasons = {
         "narrow.png": "40×15 pixels, sides must be 16 or more",
         "site 1/torn.png": "cannot be decoded",
-        "text.jpg": "cannot be decoded (no image of a known format)",
+        "text.jpg": "cannot be decoded (the file is of no known format)",
         "too large.png": "5600 pixels exceed dataset.max_pixels 4000",
     }
     facts = facts_of(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 from pathlib import Path
@@ -149,6 +150,9 @@ def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     output = capsys.readouterr().out
     assert output.splitlines()[-1] == "1 to mend"
     assert "wrong disk: 1.0 GiB free" in output
+    assert cli.main(["doctor", "--json"]) == 1
+    (wrong,) = [each for each in json.loads(capsys.readouterr().out) if each["remedy"]]
+    assert wrong["part"] == "disk" and wrong["remedy"].startswith("free 4.0 GiB")
 
 
 def test_a_package_that_does_not_load_is_a_finding() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from irnet_pipe import cli
-from irnet_pipe.cli_project import snakemake_command
+from irnet_pipe.cli_project import snakemake_words
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,17 @@ from irnet_pipe.cli_project import snakemake_command
         (["--profile", "profiles/slurm"], False),
     ],
 )
-def test_all_cores_unless_told_otherwise(words: list[str], told: bool) -> None:
-    command = snakemake_command(words)
-    assert command[:3] == [sys.executable, "-m", "snakemake"]
-    assert command[3:] == (["--cores", "all", *words] if told else words)
+def test_all_cores_unless_told_otherwise(
+    words: list[str], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert snakemake_words(words) == (["--cores", "all", *words] if told else words)
+
+
+@pytest.mark.parametrize(("value", "told"), [("1", True), ("", False)])
+def test_no_color_is_handed_on(value: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    assert ("--nocolor" in snakemake_words([])) == told
 
 
 def test_without_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -38,7 +45,9 @@ def test_without_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "has no Snakefile; change into a folder that irnet-pipe init has made" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("import sys; sys.exit(7)", 7)])
+@pytest.mark.parametrize(
+    ("body", "code"), [("pass", 0), ("import sys; sys.exit(7)", 7), ("raise KeyboardInterrupt", 130)]
+)
 def test_options_and_exit_code_pass_through(tmp_path: Path, body: str, code: int) -> None:
     """A module `snakemake` in the current folder stands in for Snakemake."""
     (tmp_path / "Snakefile").touch()

@@ -14,7 +14,8 @@ from made_up import MadeUpRun, made_up_weights
 from test_frozen import difference
 
 from first_stages import FIRST_STAGES
-from irnet_pipe.config.documents import is_runtime, leaves
+from irnet_pipe.config.documents import is_runtime
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.models.backbone import Backbone
 from irnet_pipe.plan import STAGES
 from irnet_pipe.runtime.job import Job

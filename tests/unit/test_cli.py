@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from irnet_pipe import __version__, cli
+from irnet_pipe import __version__, cli, errors
 from irnet_pipe.config import parse_config
+from irnet_pipe.data import photo_files
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.plan import STAGES, Artifact
 from irnet_pipe.runtime.events import read_events
@@ -25,7 +25,7 @@ from irnet_pipe.workflow import prepare
 LIGHT = (
     *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
     *("cli", "cli_results", "cli_evaluate", "cli_export", "cli_deployment", "export.formats"),
-    *("cli_project", "bundled_files", "project.doctor"),
+    *("cli_project", "cli_output", "completion", "bundled_files", "project.doctor"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
@@ -43,6 +43,19 @@ def imported_by(code: str, *names: str) -> list[str]:
 def test_modules_of_the_parse_are_light():
     code = "\n".join(f"import irnet_pipe.{name}" for name in LIGHT)
     assert imported_by(code, *HEAVY, "PIL") == []
+
+
+def test_help_loads_little():
+    """Half a second is what a person waits without noticing."""
+    code = "from irnet_pipe import cli\ntry:\n cli.main(['--help'])\nexcept SystemExit:\n print()"
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = {
+        line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")
+    }
+    assert "irnet_pipe.cli" in loaded
+    assert not loaded & {*HEAVY, "PIL", "pydantic", "yaml", "snakemake", "shtab"}
 
 
 def test_devices_are_leased_before_torch_is_there():
@@ -94,7 +107,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip() == __version__
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["infer_cam"], ["infer_cam", "--recipe"]])
+@pytest.mark.parametrize("arguments", [[], ["infer_cam"], ["infer_cam", "--recipe"]])
 def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
@@ -120,6 +133,48 @@ def test_trainer_that_was_told_to_stop(monkeypatch, capsys):
     assert capsys.readouterr().err == "stopped: saved at step 3\n"
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"), [("vaildate", "validate"), ("train-cam", "train_cam"), ("GC", "gc")]
+)
+def test_verb_that_is_misspelt(word, meant, capsys):
+    assert cli.main([word, "--config", "x"]) == 2
+    assert capsys.readouterr().err == f"error: {word}: no such verb; did you mean {meant}?\n"
+
+
+def test_verb_that_is_like_none(capsys):
+    assert cli.main(["qqq"]) == 2
+    assert capsys.readouterr().err == "error: qqq: no such verb; `irnet-pipe --help` lists the verbs\n"
+
+
+def test_interrupt(monkeypatch, capsys):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_stage", stop)
+    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 130
+    assert capsys.readouterr().err == (
+        "stopped: what is finished is kept; the same command again does the rest\n"
+    )
+
+
+def test_lack_of_memory(monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "_stage", fail)
+    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 2
+    assert capsys.readouterr().err == (
+        "error: memory ran out; give the job more memory, or run fewer at once\n"
+    )
+
+
+def test_every_exit_code_is_documented():
+    codes = {
+        value for name, value in vars(errors).items() if name.startswith("EXIT_") and isinstance(value, int)
+    }
+    assert set(errors.EXIT_CODES) == codes | {0}
+
+
 def error_of(capsys, *arguments: object) -> str:
     assert cli.main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
@@ -142,47 +197,47 @@ def test_index_dataset(tiny, write_config, capsys):
     assert capsys.readouterr().out == "5 training images, 8 to be labelled, 2 classes\n"
 
 
-@pytest.mark.parametrize("verb", ["index_dataset", "validate"])
-def test_bad_configs(verb, tiny, write_config, capsys, tmp_path):
-    assert "my.yaml: seed is -1" in error_of(capsys, verb, "--config", write_config(tiny | {"seed": -1}))
-    assert "no.yaml: cannot be read" in error_of(capsys, verb, "--config", tmp_path / "no.yaml")
-    tiny["dataset"]["root"] = str(tmp_path / "nowhere")
-    assert "nowhere: no such folder" in error_of(capsys, verb, "--config", write_config(tiny))
+def test_quiet(tiny, write_config, capsys, monkeypatch):
+    """No summary and no progress; errors stay, and JSON that was asked for."""
+    monkeypatch.setattr(photo_files, "QUIET_UP_TO", 2)
+    path = write_config(tiny)
+    assert cli.main(["index_dataset", "--quiet", "--config", path]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["status", "--quiet", "--config", path]) == 1
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["status", "--quiet", "--json", "--config", path]) == 1
+    assert json.loads(capsys.readouterr().out)["done"] is False
+    assert "seed is -1" in error_of(
+        capsys, "validate", "--quiet", "--config", write_config(tiny | {"seed": -1})
+    )
 
 
-@pytest.mark.parametrize("verb", ["index_dataset", "validate"])
-def test_truncated_photo(verb, tiny, photo_set, tmp_path, write_config, capsys):
-    folder = shutil.copytree(photo_set, tmp_path / "photos")
-    photo = folder / "images" / "sub dir" / "ä b.png"
-    photo.write_bytes(photo.read_bytes()[:400])
-    tiny["dataset"]["root"] = str(folder)
-    error = error_of(capsys, verb, "--config", write_config(tiny))
-    assert f"{photo}: cannot be decoded" in error
+def test_progress_is_shown_again_after_a_quiet_verb(tiny, write_config, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(photo_files, "QUIET_UP_TO", 2)
+    path = write_config(tiny)
+    assert cli.main(["index_dataset", "--quiet", "--config", path]) == 0
+    (tmp_path / "results" / "index" / "digests.json").unlink()
+    assert cli.main(["index_dataset", "--config", path]) == 0
+    assert "examining new photos: " in capsys.readouterr().err
 
 
-def test_bad_recipes(tmp_path, capsys):
-    path = tmp_path / "recipes" / "x.json"
-    arguments = ("infer_cam", "--recipe", path, "--output", tmp_path / "out.h5")
-    assert "x.json: no such recipe" in error_of(capsys, *arguments)
-    path.parent.mkdir()
-    path.write_text("{}")
-    assert "x.json: not a recipe" in error_of(capsys, *arguments)
+def test_validate_for_programs(tiny, write_config, capsys):
+    bad = tiny | {"seed": -1, "shards": {"n": 0}}
+    assert cli.main(["validate", "--json", "--config", write_config(bad)]) == 2
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert (len(told["problems"]), told["summary"], captured.err) == (2, [], "")
+    assert cli.main(["validate", "--json", "--config", write_config(tiny)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["problems"] == [] and "training images: 5, 1 of them without any class" in told["summary"]
 
 
-def test_recipe_of_another_stage(tiny_config, tmp_path, capsys):
-    artifact = prepare(tiny_config).plan.of("propagate")[0]
-    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
-    error = error_of(capsys, "infer_cam", "--recipe", recipe, "--output", tmp_path / "out.h5")
-    assert "a recipe of propagate, not of infer_cam; run `irnet-pipe propagate`" in error
-
-
-def test_stage_whose_parent_is_missing(tiny_config, tmp_path, capsys):
-    artifact = prepare(tiny_config).plan.of("infer_irnet")[0]
-    recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
-    out = tmp_path / "out.h5"
-    error = error_of(capsys, "infer_irnet", "--recipe", recipe, "--output", out, "--device", "cpu")
-    assert "train_irnet" in error and "no such file" in error
-    assert not out.exists()
+def test_characters_that_the_output_does_not_have(tiny, write_config):
+    """As in a terminal that is not set to UTF-8."""
+    command = [sys.executable, "-m", "irnet_pipe", "export", "--help"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_device_that_is_not_there(tiny_config, tmp_path, capsys):

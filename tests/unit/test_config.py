@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from irnet_pipe.config import Config, config_value, load_config, parse_config, parse_runtime
-from irnet_pipe.config.documents import leaves
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.errors import InputError
 
 
@@ -120,30 +120,6 @@ def test_files_are_merged_key_by_key(tmp_path):
     other.write_text("random_walk: {beta: 1e1}\n", encoding="utf-8")
     config = load_config(one, other)
     assert (config.seed, config.random_walk.beta, config.random_walk.radius) == (1, 10, 4)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "cannot be read"),
-        ("a: [", "not valid YAML"),
-        ("- 1\n", "holds list, expected keys and values"),
-        ("seeds: 1\n", "seeds: unknown key; did you mean seed?"),
-    ],
-)
-def test_errors_name_the_file(tmp_path, text, message):
-    path = tmp_path / "my.yaml"
-    if text is not None:
-        path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=rf"my\.yaml.*{re.escape(message)}"):
-        load_config(path)
-
-
-def test_file_that_is_no_text(tmp_path):
-    path = tmp_path / "my.yaml"
-    path.write_bytes(b"\xff\xfe\x00seed")
-    with pytest.raises(InputError, match=r"my\.yaml: not UTF-8 \(byte 0\); save"):
-        load_config(path)
 
 
 def test_empty_file_is_the_default(tmp_path):

@@ -245,3 +245,14 @@ def test_every_lost_byte_at_the_end_of_a_tar_is_noticed(tmp_path):
             check_artifact(path, stage="gather_masks")
     path.write_bytes(content)
     check_artifact(path, stage="gather_masks")
+
+
+def test_damage_for_programs(gc):
+    path = WRITERS["json"](Path("results"))
+    path.write_text("{")
+    code, out = gc("--json", "--quiet")
+    assert code == 1
+    (damaged,) = json.loads(out)["damaged"]
+    assert damaged["path"] == str(path) and "delete it and run snakemake again" in damaged["problem"]
+    code, out = gc("--json", "--quiet", "--yes")
+    assert (code, json.loads(out)["removed"], path.exists()) == (0, True, False)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from irnet_pipe.errors import InputError, Interrupted
+from irnet_pipe.errors import STOPPED, InputError, Interrupted
 from irnet_pipe.failures import failures
 from irnet_pipe.recipes import Record
 from irnet_pipe.runtime.attempts import attempt
@@ -50,7 +50,9 @@ def test_failed_job_with_the_end_of_its_log(tmp_path):
 
 def test_interrupted_training(tmp_path):
     run(tmp_path, record(), Interrupted("saved"), "stopped: saved\n")
-    assert told(tmp_path, record())[0].startswith("job 0: interrupted; end of ")
+    first, *_, last = told(tmp_path, record())
+    assert first.startswith("job 0: interrupted; end of ")
+    assert last == STOPPED
 
 
 def test_killed_job_has_a_remedy(tmp_path):

@@ -244,3 +244,15 @@ def test_facts_about_photos_that_no_run_reads_are_forgotten(tiny, gc, photo_set)
     gc(small)
     assert photos() == {f"{entry.image_id}.png" for entry in run.index.train} < everything
     assert plan_for(parse_config(merge(tiny, small))).plan.targets[0].recipe == run.plan.targets[0].recipe
+
+
+def test_for_programs(tiny, gc):
+    make(tiny)
+    other = make(merge(tiny, OTHER))
+    told = json.loads(gc({}, options=("--json",))[1])
+    assert told["removed"] is False
+    paths = [Path(item["path"]) for item in told["items"]]
+    assert {item["kind"] for item in told["items"]} >= {"artifact", "record"}
+    assert [item["bytes"] for item in told["items"]] == [path.stat().st_size for path in paths]
+    assert json.loads(gc({}, options=("--json", "--yes"))[1]) == told | {"removed": True}
+    assert other.results in paths[0].parents and not any(path.exists() for path in paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -156,3 +157,22 @@ def test_what_cannot_be_compared(tiny, trained, info):
     assert "no record of it, so nothing can be compared" in info(target(run), trained.cam, code=2)
     other = run.results / run.plan.of("propagate")[0].path
     assert "made by propagate, the other by publish" in info(target(run), other, code=2)
+
+
+def test_for_programs(tiny, trained, capsys):
+    run = run_of(tiny)
+    path = write_cam(run, trained.cam)
+    (artifact,) = run.plan.of("train_cam")
+    assert cli.main(["info", "--json", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["path"], told["bytes"]) == (str(path), path.stat().st_size)
+    assert told["record"]["spec"] == json.loads(json.dumps(artifact.record.spec))
+    assert told["states"]["recipe"] == told["record"]["recipe"] == artifact.recipe
+    other = run_of(merge(tiny, {"random_walk": {"beta": 4}}))
+    pair = [str(record_path(each.results, each.plan.of("propagate")[0].recipe)) for each in (run, other)]
+    assert cli.main(["info", "--json", *pair]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["recipes"] == [Path(path).stem for path in pair]
+    assert told["differences"] == [
+        {"stage": "propagate", "difference": "random_walk.beta 10.0 → 4.0", "artifacts": [Path(pair[1]).stem]}
+    ]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from irnet_pipe.data.photo_files import decode, examine
-from irnet_pipe.data.photos import load_photo, normalise, rescale, shrink, working_size
+from irnet_pipe.data.photo_files import decode, examine, working_size
+from irnet_pipe.data.photos import load_photo, normalise, rescale, shrink
 from irnet_pipe.errors import InputError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)

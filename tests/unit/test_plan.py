@@ -14,7 +14,8 @@ from PIL import Image
 
 from first_stages import FIRST_STAGES, changed, first_changes, plan_of, values_before_and_after
 from irnet_pipe.config import Config, parse_config
-from irnet_pipe.config.documents import is_runtime, leaves
+from irnet_pipe.config.documents import is_runtime
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, OutsideFile, Truth
 from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images, shard_of

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irnet_pipe.config import config_value, parse_config
-from irnet_pipe.config.documents import leaves
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.config.presets import PRESETS, merge
 from irnet_pipe.errors import InputError
 

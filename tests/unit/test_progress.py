@@ -6,7 +6,7 @@ import time
 import pytest
 
 from irnet_pipe.runtime.events import Events, read_events
-from irnet_pipe.runtime.progress import Progress, duration
+from irnet_pipe.runtime.progress import Progress, duration, silenced
 
 
 class Terminal(io.StringIO):
@@ -117,3 +117,23 @@ def test_nothing_to_do(clock):
     stream = io.StringIO()
     assert list(Progress(total=0, title="x", stream=stream).over([])) == []
     assert stream.getvalue() == ""
+
+
+def test_terminal_that_knows_no_commands(clock, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    progress = Progress(total=1, title="x", stream=stream)
+    clock(1)
+    progress.update(1)
+    assert stream.getvalue() == "x: 1/1  · 1.00/s · ETA 0s\n"
+
+
+def test_silence_is_for_people_alone(clock, tmp_path):
+    stream, path = io.StringIO(), tmp_path / "events.jsonl"
+    with silenced():
+        progress = Progress(total=2, title="x", stream=stream, events=Events(path))
+        list(progress.over("ab"))
+    assert stream.getvalue() == ""
+    assert [event["done"] for event in read_events(path)] == [2]
+    progress.update(2)
+    assert stream.getvalue() != ""

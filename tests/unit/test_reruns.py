@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from first_stages import FIRST_STAGES, changed
-from irnet_pipe.config.documents import is_runtime, leaves
+from irnet_pipe.config.documents import is_runtime
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.errors import InputError
 from irnet_pipe.plan import STAGES, Artifact, shard_of
 from reruns import StandIns

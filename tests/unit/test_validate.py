@@ -136,15 +136,6 @@ def test_batch_that_the_devices_of_a_training_do_not_divide(values: dict[str, An
     )
 
 
-def test_a_crop_that_no_pair_fits_into() -> None:
-    with pytest.raises(InputError, match=r"train\.crop is 72, but radius 10 needs 73 or more"):
-        parse_config({"irnet": {"train": {"crop": 72}}})
-
-
-def test_no_such_device(values: dict[str, Any]) -> None:
-    assert "runtime.device: 'cuda:99'" in problems(values, {"runtime": {"device": "cuda:99"}})
-
-
 def test_what_the_machine_lacks(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "disk_free", lambda folder: 1000)
     assert "0.0 GiB are free; free some" in problems(values, {})
@@ -229,3 +220,15 @@ def test_a_segmenter_that_learns_from_full_needs_irnet(values: dict[str, Any]) -
     assert not any("irnet.train" in line for line in validate(parse_config(merge(values, changes))))
     asked = {"segmenters": ["maskrcnn"], "maskrcnn": {"backbone": "resnet18", "weights": "cam"}}
     assert "irnet.train.batch is 7" in problems(merge(values, asked), changes)
+
+
+def test_class_that_may_be_misspelt_is_told(values: dict[str, Any], tmp_path: Path) -> None:
+    rows = [f"{number},{'heron' if number < 20 else 'herron'}" for number in range(21)] + ["21,tern"]
+    for number in range(len(rows)):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / "data" / f"{number}.png")
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(["image_id,labels", *rows]))
+    notes = [line for line in validate(parse_config(values)) if line.startswith("note: class")]
+    assert notes == [
+        "note: class 'herron' of 1 training images is spelt nearly as 'heron' of 20; correct the labels if the two are "
+        "one"
+    ]

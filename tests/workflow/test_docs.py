@@ -10,7 +10,7 @@ import yaml
 
 from irnet_pipe import cli
 from irnet_pipe.config import Config, load_config, parse_config, settings_of
-from irnet_pipe.config.documents import leaves
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.plan import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def commands(page: Path) -> list[str]:
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
-    (action,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (action,) = (a for a in cli.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(action.choices)
 
 

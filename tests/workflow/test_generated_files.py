@@ -1,4 +1,4 @@
-"""Files that are generated from the typed config."""
+"""Files that are generated from the code."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from irnet_pipe.cli_reference import reference
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.documents import GENERATED
 
@@ -15,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_file_is_in_step(name):
     assert (ROOT / "config" / name).read_text(encoding="utf-8") == GENERATED[name](), "run `make generated`"
+
+
+def test_page_of_the_command_line_is_in_step():
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference(), "run `make generated`"
 
 
 def test_default_yaml_sets_nothing_and_names_the_models_defaults():

@@ -19,7 +19,7 @@ from processes import orphans, stages
 from tiny_project import Project
 
 from irnet_pipe.config import parse_config
-from irnet_pipe.errors import EXIT_INPUT
+from irnet_pipe.errors import EXIT_INPUT, STOPPED
 from irnet_pipe.plan import Artifact
 from irnet_pipe.workflow import prepare
 
@@ -123,6 +123,22 @@ def test_signal_to_the_whole_group_saves_the_state(training, uninterrupted, numb
     weights = finish(project)
     assert f"going on from step {stopped[1]} of {STEPS}" in text_of(project)
     check_weights(project, uninterrupted, weights)
+
+
+@pytest.mark.slow
+def test_ctrl_c_once_is_clean_and_says_how_to_go_on(training, uninterrupted):
+    project, artifact = training
+    process = start_training(project)
+    until(lambda: checkpoints(project), "a checkpoint")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(SECONDS) != 0
+    assert not orphans(process.pid), "the trainer ends once it has saved its state"
+    text = text_of(project)
+    assert "Traceback" not in text
+    assert re.search(r"stopped: .*SIGINT after step \d+ of \d+; the state is saved", text), text
+    assert f"\n{STOPPED}\n" in text
+    project.run("--until", "train_cam")  # no lock is left
+    check_weights(project, uninterrupted, (project.folder / "results" / artifact.path).read_bytes())
 
 
 @pytest.mark.slow

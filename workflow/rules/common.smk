@@ -14,7 +14,7 @@ if CLONE:
     sys.path.insert(0, str(SOURCE))
 
 from irnet_pipe.config import parse_runtime
-from irnet_pipe.errors import EXIT_INPUT, InputError
+from irnet_pipe.errors import EXIT_INPUT, EXIT_STOPPED, STOPPED, InputError
 from irnet_pipe.failures import failures
 from irnet_pipe.recipes import (
     PUBLISHED_MASKS,
@@ -23,6 +23,7 @@ from irnet_pipe.recipes import (
     read_record,
     record_path,
 )
+from irnet_pipe.stage_table import number_stages
 
 # With --sdm conda the rule's own environment brings python; otherwise it is the one that runs snakemake.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -54,9 +55,10 @@ except InputError as error:
 RESULTS = RUNTIME.results
 DEVICES = RUNTIME.devices_per_training
 START = datetime.now(UTC)
-# Only the main process knows what is planned (recipe to artifact), and only there the publications are made, one a
-# setting.
+# Only the main process knows what is planned (recipe to artifact, and the number of each stage), and only there the
+# publications are made, one a setting.
 PLANNED = {}
+NUMBERS = {}
 PUBLICATIONS = []
 
 if workflow.is_main_process:
@@ -67,7 +69,11 @@ if workflow.is_main_process:
         plan = prepare(parse_config(config)).plan
     except InputError as error:
         exit_on_bad_input(error)
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
     PLANNED = {artifact.recipe: artifact for artifact in plan.artifacts}
+    NUMBERS = number_stages(artifact.stage for artifact in plan.artifacts)
     PUBLICATIONS = [target.record for target in plan.targets]
 
 
@@ -84,7 +90,10 @@ def parents(wildcards):
 
 
 def label(wildcards):
-    return record(wildcards).label
+    """What a job is, for people, with the number of its stage where the plan is known."""
+    own = record(wildcards)
+    number = f"stage {NUMBERS[own.stage]}: " if own.stage in NUMBERS else ""
+    return number + own.label
 
 
 # A signal to the whole process group, as at a job's time limit, leaves the shell and the log's writer alone: both wait
@@ -161,6 +170,7 @@ def tables_marker():
     except InputError as error:
         exit_on_bad_input(error)
     PLANNED.update({artifact.recipe: artifact for artifact in tables.artifacts})
+    NUMBERS.update(number_stages(artifact.stage for artifact in PLANNED.values()))
     (publication,) = tables.targets
     return f"{folder_of(publication.record)}/{marker_name(publication.recipe)}"
 

@@ -116,7 +116,7 @@ for publication in PUBLICATIONS:
         params:
             command=publish_command(publication),
         message:
-            f"publish to {folder_of(publication)}"
+            f"stage {NUMBERS['publish']}: publish to {folder_of(publication)}"
         shell:
             f"{{params.command}} {LOGGED}"
 

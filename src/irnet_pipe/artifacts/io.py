@@ -233,7 +233,8 @@ class ArtifactReader:
         if is_machine_fault(fault := _system_error(error, self.path)):
             return fault
         what = f"{key} is damaged" if key else "damaged"
-        return ArtifactError(f"{self.path}: {what} ({error}); delete it and run snakemake again")
+        reason = "its end is missing" if "truncated file" in str(error) else error
+        return ArtifactError(f"{self.path}: {what} ({reason}); delete it and run snakemake again")
 
     def _check(self, kind: str) -> None:
         attributes = self._file.attrs

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from irnet_pipe.artifacts.io import atomic_path
+from irnet_pipe.data.file_contents import HEAD, what_it_is
 from irnet_pipe.errors import ArtifactError, InputError, NewerArtifactError, is_machine_fault
 
 FORMAT = "irnet_pipe.weights"
 FORMAT_VERSION = 1
+ZIP = b"PK\x03\x04"
+"""What files of torch.save begin with."""
 KINDS = ("cam", "irnet", "affinitynet", "maskrcnn", "deeplab")
 
 
@@ -183,14 +186,29 @@ def load_dict(path: Path) -> dict[str, Any]:
     ) as error:
         if is_machine_fault(error):
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(
-            f"{path}: cannot be read as a file of torch.save that holds tensors alone ({reason}); "
+            f"{path}: cannot be read as a file of torch.save that holds tensors alone ({_reason(path, error)}); "
             "the file is damaged or of another format: give another one, or make it anew"
         ) from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: expected a dict, found {type(content).__name__}; give a state dict")
     return content
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, for a person; what torch says of these is long, and advises to trust the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith(ZIP):
+        if not zipfile.is_zipfile(path):
+            return "its end is missing"
+        if isinstance(error, UnpicklingError):
+            return "it holds other Python objects, which may run any code when they are loaded"
+    elif (kind := what_it_is(head)) is not None:
+        return f"the file is {kind}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def first_mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
@@ -209,6 +227,20 @@ def first_mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) 
     return None
 
 
+def check_finite(state_dict: Mapping[str, Tensor], *, source: Path) -> None:
+    """Refuse weights that no network computes with.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(
+                f"{source}: key {key} holds NaN or infinity: the training that wrote it has diverged; give another "
+                "file, or train anew at a lower learning rate"
+            )
+
+
 def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], *, source: Path) -> None:
     """Copy a state dict into a network.
 
@@ -218,7 +250,7 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], *, source:
         source: the file they came from, for messages.
 
     Raises:
-        InputError: the state dict is that of another architecture or number of classes.
+        InputError: the state dict is that of another architecture or number of classes, or its values are not finite.
     """
     mismatch = first_mismatch(module.state_dict(), state_dict)
     if mismatch is not None:
@@ -226,4 +258,5 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], *, source:
             f"{source}: weights of another architecture: {mismatch}; "
             "set backbone and classes to those of the file, or give another file"
         )
+    check_finite(state_dict, source=source)
     module.load_state_dict(state_dict)

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from irnet_pipe.config.keys import leaves
 from irnet_pipe.config.sections import Config
 from irnet_pipe.stage_table import readers
 
@@ -23,15 +24,6 @@ HEADER = """\
 # Generated from src/irnet_pipe/config/ by `make generated`.
 
 """
-
-
-def leaves(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Dotted path and field of every key that is not a section."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from leaves(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
 
 
 def is_runtime(field: FieldInfo) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from irnet_pipe.config.keys import meant_key
 from irnet_pipe.config.presets import PRESETS, merge
 from irnet_pipe.config.sections import Config, Runtime
 from irnet_pipe.errors import InputError
+from irnet_pipe.text_files import read_text
 
 
 def parse_config(values: dict[str, Any], *, source: str = "config") -> Config:
@@ -53,20 +54,46 @@ def load_config(*paths: Path) -> Config:
     """Read YAML files; later ones override earlier ones key by key."""
     values: dict[str, Any] = {}
     for path in paths:
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give the path of a config file"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {error}; mend the file at the place named") from None
-        if loaded is not None and not isinstance(loaded, dict):
-            raise InputError(f"{path}: holds {type(loaded).__name__}, expected keys and values")
-        values = merge(values, loaded or {})
+        values = merge(values, _load_yaml(path))
     return parse_config(values, source=str(paths[-1]) if paths else "config")
+
+
+class _Loader(yaml.SafeLoader):
+    """As yaml.SafeLoader, but a key that a section has twice is an error: the first of them would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value} occurs twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    """Keys and values of a YAML file.
+
+    Raises:
+        InputError: it cannot be read, or holds anything else.
+    """
+    text = read_text(path)
+    try:
+        loaded = _Loader(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise InputError(f"{place}: not valid YAML ({error.problem}); mend the line") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not valid YAML ({reason}); mend the file") from None
+    if loaded is not None and not isinstance(loaded, dict):
+        raise InputError(
+            f"{path}: holds a {type(loaded).__name__}, expected keys and values such as `run: birds`; "
+            "config/README.md lists the keys"
+        )
+    return loaded or {}
 
 
 def config_value(config: Config, path: str) -> Any:
@@ -97,22 +124,13 @@ def problem(source: str, item: Any) -> str:
     """What pydantic says of a key, in our words: file, key, value, bound and remedy."""
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        near = _nearest_key(item["loc"])
-        remedy = f"did you mean {near}?" if near else "config/README.md lists the keys"
+        meant = meant_key(item["loc"])
+        remedy = f"did you mean {meant}?" if meant else "config/README.md lists the keys"
+        if meant == key:  # as in `cam.train.lr: 0.1`
+            remedy = "sections are nested: write " + ": {".join(key.split(".")) + ": …" + "}" * key.count(".")
         return f"{source}: {key}: unknown key; {remedy}"
     message = item["msg"].removeprefix("Value error, ")
     value = "" if isinstance(item["input"], dict) else f" is {item['input']!r}:"
     if item["type"] == "value_error":  # our own, which name the remedy
         return f"{source}: {key}: {message}" if key else f"{source}: {message}"
     return f"{source}: {key}{value} {message}; config/README.md has the range and meaning of each key"
-
-
-def _nearest_key(location: tuple[str | int, ...]) -> str | None:
-    model: Any = Config
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            return None
-        model = field.annotation
-    matches = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
-    return ".".join([*map(str, location[:-1]), matches[0]]) if matches else None

@@ -7,20 +7,7 @@ from pathlib import Path
 from irnet_pipe.data.photo_files import PhotoFolder
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.errors import InputError
-
-
-def read_text(path: Path) -> str:
-    """Content of a UTF-8 file, with or without byte order mark.
-
-    Raises:
-        InputError: it cannot be read or is no UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+from irnet_pipe.text_files import read_text
 
 
 def read_image_set(path: Path, *, photos: PhotoFolder, problems: Problems) -> list[str]:
@@ -50,7 +37,8 @@ def read_image_set(path: Path, *, photos: PhotoFolder, problems: Problems) -> li
         if image_id is None:
             problems.add(
                 "listed images without photo",
-                f"{path}:{number}: {line!r} has no photo in {photos.folder}; add it or delete the line",
+                f"{path}:{number}: {line!r} has no photo in {photos.folder}; "
+                + photos.remedy(line, otherwise="add it or delete the line"),
             )
         elif image_id in first:
             problems.add(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from irnet_pipe.data.file_contents import HEAD, what_it_is
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import FileStat, StatCache, relative_path, scan_files, split_suffix
 from irnet_pipe.errors import InputError
@@ -25,14 +28,26 @@ QUIET_UP_TO = 200
 THREADS = 8
 BATCH = 256
 UNSUPPORTED_MODES = {"F": "floating-point pixels", "LAB": "Lab colours"}
+LABEL_MODES = ("P", "L")
+VOID = 255
+CUT = ("a JPEG", "a PNG", "a GIF")
+"""What is known by its beginning, and yet cannot be opened."""
 
 
 class PhotoFacts(NamedTuple):
-    """What is remembered of a photo: first 16 hex of its sha256; height and width as displayed, in pixels."""
+    """What is remembered of a photo or label map.
+
+    Attributes:
+        digest: first 16 hex of its sha256.
+        height: as displayed, pixels.
+        width: likewise.
+        largest_label: of a palette or 8-bit grey picture, its largest value below 255; None of any other.
+    """
 
     digest: str
     height: int
     width: int
+    largest_label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,28 @@ class PhotoFolder:
             if suffix in SUFFIXES and stem in self.files:
                 return stem
         return None
+
+    def remedy(self, name: str, *, otherwise: str) -> str:
+        """What to do about a name that leads to no photo: convert the file, correct the name, or `otherwise`."""
+        stem, suffix = split_suffix(name)
+        if suffix in SUFFIXES:
+            name = stem
+        elif suffix and _is_file(self.folder / name):
+            return f"convert the file, {suffix} is none of {', '.join(sorted(SUFFIXES))}"
+        near = self._by_folded.get(name.casefold())
+        return otherwise if near is None else f"write {near!r}"
+
+    @cached_property
+    def _by_folded(self) -> dict[str, str]:
+        return {image_id.casefold(): image_id for image_id in self.files}
+
+
+def _is_file(path: Path) -> bool:
+    """As Path.is_file, and False for what no file can be called."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def find_photos(folder: Path, *, root: Path, skip: list[Path]) -> PhotoFolder:
@@ -120,11 +157,14 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
         image = Image.open(BytesIO(data))
         _check_pixels(path, image.height * image.width, max_pixels)
         _check_mode(path, image)
+        _check_single(path, image)
         image.load()
         return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
         # what PIL says of these is the address of an object
-        reason = "no image of a known format" if isinstance(error, UnidentifiedImageError) else error
+        unknown = what_it_is(data[:HEAD]) or "of no known format"
+        cut = " without its end" if unknown in CUT else ""
+        reason = f"the file is {unknown}{cut}" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(
             f"{path}: cannot be decoded ({reason}); replace the file, or take it out of the lists"
         ) from None
@@ -146,18 +186,61 @@ def _check_mode(path: Path, image: Image) -> None:
         raise InputError(f"{path}: {kind} are not supported; convert the photo to 8 or 16 bits a channel")
 
 
+def _check_single(path: Path, image: Image) -> None:
+    """Which picture of an animation or a stack counts, nobody has told; previews, of another size, do not count."""
+    pictures = getattr(image, "n_frames", 1)
+    if pictures == 1 or image.format == "MPO":  # a camera's JPEG with its previews
+        return
+    size = image.size
+    image.seek(1)
+    alike = image.size == size
+    image.seek(0)
+    if alike:
+        raise InputError(
+            f"{path}: holds {pictures} pictures, as animations and stacks do, one is expected; save the one that "
+            "counts as a file of its own"
+        )
+
+
+def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
+    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
+    longest = max(height, width)
+    if long_side is None or longest <= long_side:
+        return height, width
+    # Rounded half up, in integers: the same on every machine.
+    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
+    return scaled[0], scaled[1]
+
+
 def examine(path: Path, *, max_pixels: int) -> PhotoFacts:
-    """Digest and size of a photo, which is decoded in full.
+    """Digest and size of a photo or label map, which is decoded in full.
 
     Raises:
-        InputError: the photo cannot be used.
+        InputError: it cannot be used.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from None
+        raise InputError(_unreadable(path, error)) from None
     image = decode(data, path, max_pixels=max_pixels)
-    return PhotoFacts(hashlib.sha256(data).hexdigest()[:16], image.height, image.width)
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    return PhotoFacts(digest, image.height, image.width, _largest_label(image))
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if path.is_symlink() and error.errno in (errno.ENOENT, errno.ELOOP):
+        return (
+            f"{path}: a link to {path.readlink()}, which does not exist; put the file back, or take the photo out of "
+            "the lists"
+        )
+    return f"{path}: cannot be read ({error.strerror}); check the file's permissions"
+
+
+def _largest_label(image: Image) -> int | None:
+    if image.mode not in LABEL_MODES:
+        return None
+    found = image.histogram()[:VOID]
+    return max((value for value, pixels in enumerate(found) if pixels), default=0)
 
 
 def examine_all(
@@ -175,7 +258,7 @@ def examine_all(
         cache: of earlier looks.
         max_pixels: greatest number of pixels.
         problems: takes a message for each photo that cannot be used.
-        title: what is examined, for the progress on stderr that many new files get.
+        title: what is examined: photos or label maps.
 
     Returns:
         Key → facts, for the photos that can be used.
@@ -183,7 +266,7 @@ def examine_all(
     facts: dict[str, PhotoFacts] = {}
     new: list[str] = []
     for key, (path, stat) in files.items():
-        known = cache.get("photos", path, stat)
+        known = cache.get(title, path, stat)
         # The bound may have been lowered since; a new look words the error.
         if known is None or known[1] * known[2] > max_pixels:
             new.append(key)
@@ -194,7 +277,7 @@ def examine_all(
             problems.add_error(f"unusable {title}", found)
         else:
             path, stat = files[key]
-            cache.put("photos", path, stat, found)
+            cache.put(title, path, stat, found)
             facts[key] = found
     return facts
 

@@ -45,7 +45,8 @@ def scan_files(
     """Files below a folder.
 
     Args:
-        folder: searched with its sub-folders; hidden files and folders are left out, links are followed.
+        folder: searched with its sub-folders; hidden files and folders are left out, links are followed. A link that
+            leads nowhere is a file, whose reader tells so.
         suffixes: lower-case suffixes with their dots; others are left out.
         skip: resolved folders that are not entered.
 
@@ -67,12 +68,24 @@ def scan_files(
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                leads_nowhere = _leads_nowhere(entry)
+                if not leads_nowhere and entry.is_dir():
                     open_folders.append((place / entry.name, f"{prefix}{entry.name}/"))
-                elif split_suffix(entry.name)[1] in suffixes and entry.is_file():
-                    stat = entry.stat()
+                elif split_suffix(entry.name)[1] in suffixes and (leads_nowhere or entry.is_file()):
+                    stat = entry.stat(follow_symlinks=not leads_nowhere)
                     found[prefix + entry.name] = FileStat(stat.st_size, stat.st_mtime_ns)
     return dict(sorted(found.items()))
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link, and what it leads to is missing, or is the link itself."""
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except OSError:
+        return True
+    return False
 
 
 class StatCache:

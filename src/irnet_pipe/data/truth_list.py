@@ -8,16 +8,17 @@ Paths are relative to dataset.root, so that neither root nor times enter the dig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from irnet_pipe.data.labels.coco import read_coco
-from irnet_pipe.data.photo_files import PhotoFolder, examine_all
+from irnet_pipe.data.photo_files import VOID, PhotoFolder, examine_all
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.scan import StatCache, relative_path, scan_files
 from irnet_pipe.errors import InputError
+from irnet_pipe.near_names import nearest
 
 TRUTH_NAME = "truth.json"
 VOC_FOLDERS = {"class": "SegmentationClass", "object": "SegmentationObject"}
@@ -79,6 +80,7 @@ def list_voc_truth(
     folder: Path,
     *,
     root: Path,
+    classes: Sequence[str] | None,
     cache: StatCache,
     max_pixels: int,
     problems: Problems,
@@ -90,9 +92,10 @@ def list_voc_truth(
         sizes: of all images that are evaluated.
         folder: holds SegmentationClass and SegmentationObject.
         root: dataset.root.
+        classes: names in the order of class_id; None where that is not known.
         cache: of files examined before.
         max_pixels: greatest number of pixels of a label map.
-        problems: takes label maps that are missing, damaged or of another size than their photo.
+        problems: takes label maps that are missing, damaged, of another size than their photo, or with other labels.
         use: for messages.
     """
     absent = [name for name in VOC_FOLDERS.values() if not (folder / name).is_dir()]
@@ -118,6 +121,8 @@ def list_voc_truth(
         facts = examine_all(files, cache=cache, max_pixels=max_pixels, problems=problems, title="label maps")
         for image_id, fact in facts.items():
             _check_size(problems, files[image_id][0], (fact.height, fact.width), sizes[image_id])
+            named = len(classes) if classes is not None and key == "class" else None
+            _check_labels(problems, files[image_id][0], fact.largest_label, n_classes=named)
             images[image_id]["digests"].append(fact.digest)
     return {"kind": "voc", "images": images}
 
@@ -128,6 +133,7 @@ def list_coco_truth(
     *,
     root: Path,
     photos: PhotoFolder,
+    classes: Sequence[str] | None,
     digest: Callable[[Path], str],
     cache: StatCache,
     problems: Problems,
@@ -140,9 +146,11 @@ def list_coco_truth(
         file: the json.
         root: dataset.root.
         photos: resolves file names.
+        classes: names; None where they are not known.
         digest: digest of a file.
         cache: of files read before.
-        problems: takes images that are missing in the json or of another size than their photo.
+        problems: takes images that are missing in the json or of another size than their photo, and categories that are
+            no class.
         use: for messages.
     """
     try:
@@ -157,6 +165,10 @@ def list_coco_truth(
         else:
             _add_missing(problems, image_id, f"{file}: has no image of this file_name", use)
     images = {image_id: names[image_id] for image_id in sorted(sizes) if image_id in names}
+    if classes is not None:
+        _check_categories(
+            problems, file, {name for key in images.values() for name in content.labels[key]}, classes
+        )
     return {"kind": "coco", "file": relative_path(file, root), "digest": digest(file), "images": images}
 
 
@@ -164,6 +176,31 @@ def _add_missing(problems: Problems, image_id: str, what: str, use: TruthUse) ->
     problems.add(
         use.problem, f"{what}, but image {image_id!r} {use.needed}; add the ground truth, or {use.leave_out}"
     )
+
+
+def _check_categories(problems: Problems, file: Path, used: set[str], classes: Sequence[str]) -> None:
+    for name in sorted(used - set(classes)):
+        near = nearest(name, classes)
+        remedy = f"write {near!r} if that is meant, or " if near else ""
+        problems.add(
+            "categories of the ground truth",
+            f"{file}: category {name!r} is no class; {remedy}name it in dataset.classes, or drop its annotations",
+        )
+
+
+def _check_labels(problems: Problems, path: str, largest: int | None, *, n_classes: int | None) -> None:
+    if largest is None:
+        problems.add(
+            "kinds of label maps",
+            f"{path}: no palette or 8-bit grey picture, which label maps have to be; save it as such a PNG",
+        )
+    elif n_classes is not None and largest > n_classes:
+        problems.add(
+            "labels of ground truth",
+            f"{path}: label {largest}, but there are {n_classes} classes, so that 0…{n_classes} and {VOID} are "
+            "allowed; "
+            "name all classes in dataset.classes, in the order of the labels",
+        )
 
 
 def _check_size(problems: Problems, what: str, found: tuple[int, int], photo: tuple[int, int]) -> None:

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from irnet_pipe.artifacts.weights import first_mismatch, read_state_dict
+from irnet_pipe.artifacts.weights import check_finite, first_mismatch, read_state_dict
 from irnet_pipe.errors import InputError
 from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
 
@@ -118,7 +118,7 @@ def pretrained_state(backbone: str, weights: str) -> dict[str, Tensor] | None:
         A state dict in float32 for `Backbone.load_state_dict`; None for 'none'.
 
     Raises:
-        InputError: no such name or file, no network, or a state dict of another architecture.
+        InputError: no such name or file, no network, or a state dict of another architecture or with NaN.
     """
     if weights == "none":
         return None
@@ -134,6 +134,7 @@ def pretrained_state(backbone: str, weights: str) -> dict[str, Tensor] | None:
         )
     state = {key: _as_float32(value) for key, value in state.items() if not key.startswith("fc.")}
     _check_architecture(state, backbone=backbone, source=weights)
+    check_finite(state, source=Path(weights))
     return state
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TextIO, TypeVar
 
 from irnet_pipe.runtime.events import Events
 
 T = TypeVar("T")
 BAR = 24
+
+_silent = False
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Within the block no progress of this process is shown; events are written all the same."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
 
 
 def duration(seconds: float) -> str:
@@ -47,7 +62,7 @@ class Progress:
     ) -> None:
         self.total, self.title, self.unit = total, title, unit
         self.stream = stream or sys.stderr
-        self.terminal = self.stream.isatty()
+        self.terminal = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self.events = events or Events()
         self.every_event, self.every = every, 0.1 if self.terminal else every
         self.start = self.last = self.last_event = time.monotonic()
@@ -69,7 +84,7 @@ class Progress:
         if now - self.last_event >= self.every_event or done >= self.total:
             self.last_event = now
             self.events.write("progress", done=done, total=self.total, unit=self.unit, **metrics)
-        if now - self.last < self.every and done < self.total:
+        if _silent or (now - self.last < self.every and done < self.total):
             return
         self.last = now
         seconds = max(now - self.start, 1e-9)

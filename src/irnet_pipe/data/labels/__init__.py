@@ -48,11 +48,13 @@ class Labels:
         names: image_id → class names present; empty for a negative. Images without label row are absent.
         classes: class names in the order that the source gives them; None where it gives none.
         source: file or folder, for messages.
+        readable: else every image is as without any class, so that the rest can be checked.
     """
 
     names: dict[str, tuple[str, ...]]
     classes: tuple[str, ...] | None
     source: Path
+    readable: bool = True
 
 
 def locate(dataset: Dataset, root: Path) -> Layout:
@@ -141,7 +143,7 @@ def read_labels(
             rows = folders.read_folders(photos.files)
     except InputError as error:
         problems.add_error("problems of the labels", error)
-        rows = dict.fromkeys(photos.files, ())
+        return Labels(dict.fromkeys(photos.files, ()), None, layout.labels, readable=False)
     return Labels(_by_image(rows, layout.labels, photos, problems), order, layout.labels)
 
 
@@ -155,7 +157,8 @@ def _by_image(
         if image_id is None:
             problems.add(
                 "labels without photo",
-                f"{source}: {row!r} has labels, but no photo in {photos.folder}; add it or delete them",
+                f"{source}: {row!r} has labels, but no photo in {photos.folder}; "
+                + photos.remedy(row, otherwise="add it or delete them"),
             )
         elif image_id in names:
             problems.add(

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from irnet_pipe.data.problems import Problems
+from irnet_pipe.near_names import nearest, same_but_for_case
 
 SHOWN = 20
+BACKGROUND = frozenset({"background", "_background_", "__background__"})
+"""Names, in any case, of what belongs to no class."""
 
 
 def order_classes(
@@ -27,18 +30,23 @@ def order_classes(
     return tuple(sorted(names))
 
 
-def check_case(classes: Iterable[str], *, source: str, problems: Problems) -> None:
-    """Find classes that are named twice, in the same case or in another."""
-    by_folded: dict[str, list[str]] = {}
-    for name in classes:
-        by_folded.setdefault(name.casefold(), []).append(name)
-    for names in by_folded.values():
-        if len(names) > 1:
+def check_names(classes: Iterable[str], *, source: str, problems: Problems) -> None:
+    """Find classes without name, called background, or named twice, in the same case or in another."""
+    names = list(classes)
+    for name in names:
+        if not name.strip():
+            problems.add("classes without name", f"{source}: class {name!r} has no name; give it one")
+        elif name.casefold() in BACKGROUND:
             problems.add(
-                "classes named twice",
-                f"{source}: {' and '.join(map(repr, names))} are one class in different case; write it "
-                "in one way, once",
+                "classes called background",
+                f"{source}: class {name!r}: what belongs to no class is background already, in every photo; take the "
+                "class out, or give it another name",
             )
+    for group in same_but_for_case(names):
+        problems.add(
+            "classes named twice",
+            f"{source}: {' and '.join(map(repr, group))} are one class in different case; write it in one way, once",
+        )
 
 
 def check_known(
@@ -52,12 +60,11 @@ def check_known(
         source: file or folder of the labels.
         problems: takes a message for each class.
     """
-    known = set(classes)
-    by_folded = {name.casefold(): name for name in classes}
-    for name in sorted(set(used) - known):
-        near = by_folded.get(name.casefold())
+    for number, name in enumerate(sorted(set(used) - set(classes))):
+        near = nearest(name, classes) if number < SHOWN else None
         listing = f"{', '.join(classes[:SHOWN])}{', …' if len(classes) > SHOWN else ''}"
-        remedy = f"write {near!r}" if near else f"add it there (now {listing}) or correct the label"
+        meant = f"write {near!r} if that is meant, or " if near else ""
+        remedy = f"{meant}add it there (now {listing}) or correct the label"
         more = f" and {len(used[name]) - 1} more" if len(used[name]) > 1 else ""
         problems.add(
             "unknown classes",
@@ -77,6 +84,8 @@ def check_trained(
         problems: takes a message for each class, or one if no training image has a label.
     """
     trains = set(training)
+    if not trains:  # which has been told
+        return
     shown = Counter({name: len(trains.intersection(image_ids)) for name, image_ids in used.items()})
     if not shown.total():
         problems.add(

@@ -9,6 +9,7 @@ from typing import Any
 
 from irnet_pipe.data.scan import StatCache
 from irnet_pipe.errors import InputError
+from irnet_pipe.text_files import read_bounded
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ def read_coco(path: Path, *, cache: StatCache) -> CocoFile:
 def _summarise(path: Path) -> dict[str, Any]:
     """The plain JSON that is remembered: {classes, images: file_name → [height, width, class indices]}."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_bounded(path))
         categories = sorted(content["categories"], key=lambda category: category["id"])
         rows = {image["id"]: [image["height"], image["width"], set()] for image in content["images"]}
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         found = [(item["image_id"], item["category_id"]) for item in content["annotations"]]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a COCO json ({error}); give one with images, annotations, categories"
         ) from None

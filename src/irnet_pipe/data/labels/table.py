@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from irnet_pipe.data.image_sets import read_text
 from irnet_pipe.errors import InputError
+from irnet_pipe.text_files import read_text
 
 IMAGE_COLUMNS = ("image_id", "image", "id", "file", "file_name", "filename", "path", "photo", "img", "name")
 LABEL_COLUMNS = ("labels", "label", "classes", "class", "class_name", "categories", "category", "tags", "tag")

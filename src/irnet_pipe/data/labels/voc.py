@@ -53,7 +53,11 @@ def read_annotation(path: Path) -> tuple[str, ...]:
     """
     try:
         root = ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError, UnicodeError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
+        ) from None
+    except (ElementTree.ParseError, UnicodeError, LookupError, ValueError) as error:
         raise InputError(f"{path}: not an XML file ({error}); mend or replace it") from None
     names = [(node.findtext("name") or "").strip() for node in root.findall("object")]
     if "" in names:

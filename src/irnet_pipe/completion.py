@@ -1,0 +1,34 @@
+"""Completion of verbs, options and paths in shells, made from the parser of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+SHELLS = ("bash", "zsh", "fish")
+FOLDERS = ("DIR", "RUN", "RUN_OUTPUT")
+"""Names in help texts of what is a folder."""
+
+
+def script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Text that a shell reads to complete the command line.
+
+    Args:
+        parser: of the command line.
+        shell: one of `SHELLS`.
+    """
+    import shtab
+
+    _mark_paths(parser, file=shtab.FILE, folder=shtab.DIRECTORY)
+    return str(shtab.complete(parser, shell))
+
+
+def _mark_paths(parser: argparse.ArgumentParser, **complete: object) -> None:
+    """Tell which arguments are paths; shtab looks for the attribute `complete`."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in action.choices.values():
+                _mark_paths(verb, **complete)
+        elif action.type is Path:
+            kind = "folder" if action.metavar in FOLDERS else "file"
+            action.complete = complete[kind]  # type: ignore[attr-defined]
