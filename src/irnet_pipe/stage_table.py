@@ -85,3 +85,16 @@ def readers(key: str) -> list[str]:
 
 TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
 """Trainers, and the key of a weights file that takes their place."""
+
+TRAINERS = ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab")
+"""Stages that several processes may share."""
+
+DEVICE_STAGES = (
+    *TRAINERS,
+    "infer_cam",
+    "infer_irnet",
+    "propagate_affinitynet",
+    "infer_maskrcnn",
+    "infer_deeplab",
+)
+"""Stages that compute on a CUDA device where there is one."""

@@ -21,7 +21,7 @@ from irnet_pipe.artifacts import io
 from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.data.image_list import ImageEntry, write_list
-from irnet_pipe.data.photos import working_size
+from irnet_pipe.data.photo_files import working_size
 from irnet_pipe.errors import ArtifactError, InputError
 from irnet_pipe.runtime.job import Job
 

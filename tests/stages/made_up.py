@@ -26,7 +26,7 @@ from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry
-from irnet_pipe.data.photos import working_size
+from irnet_pipe.data.photo_files import working_size
 from irnet_pipe.export.voc import write_tar
 from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.models.backbone import Backbone

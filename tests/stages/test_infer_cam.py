@@ -9,7 +9,7 @@ import torch
 from contract import DeviceContract, narrowed
 
 from irnet_pipe.artifacts.class_maps import read_class_maps
-from irnet_pipe.data.photos import working_size
+from irnet_pipe.data.photo_files import working_size
 from irnet_pipe.models.cam_net import CamNet
 
 

@@ -130,6 +130,16 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
         ) from None
 
 
+def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
+    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
+    longest = max(height, width)
+    if long_side is None or longest <= long_side:
+        return height, width
+    # Rounded half up, in integers: the same on every machine.
+    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
+    return scaled[0], scaled[1]
+
+
 def _check_pixels(path: Path, pixels: int, max_pixels: int | None) -> None:
     if max_pixels is not None and pixels > max_pixels:
         raise InputError(

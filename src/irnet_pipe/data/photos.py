@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from irnet_pipe.data.photo_files import decode
+from irnet_pipe.data.photo_files import decode, working_size
 from irnet_pipe.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -42,16 +42,6 @@ def load_photo(
     image = _rgb(decode(data, path, max_pixels=max_pixels))
     height, width = working_size(image.height, image.width, long_side=long_side)
     return _resized(image, height, width)
-
-
-def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
-    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
-    longest = max(height, width)
-    if long_side is None or longest <= long_side:
-        return height, width
-    # Rounded half up, in integers: the same on every machine.
-    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
-    return scaled[0], scaled[1]
 
 
 def shrink(photo: NDArray[np.uint8], *, long_side: int | None) -> NDArray[np.uint8]:
