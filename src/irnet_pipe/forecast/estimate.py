@@ -23,6 +23,9 @@ from irnet_pipe.workflow import PlannedRun
 EARLIER, CALIBRATED, GENERAL = "earlier jobs", "calibration", "general figures"
 """Where an estimate comes from."""
 
+NOT_CALIBRATED = ("report", "publish")
+"""Stages that are run last and take seconds; the pictures of networks that have learnt nothing take longer."""
+
 CHECKPOINTS = 6
 """What two checkpoints of a training take beside its weights, which go when these are written."""
 
@@ -179,7 +182,7 @@ class _Estimator:
 
     def jobs(self, artifacts: Sequence[Artifact], tell: Callable[[str], None] | None) -> list[Job]:
         keys = {a.recipe: speed_key(self.records[a.recipe], self.records.get) for a in artifacts}
-        measured = [artifact for artifact in artifacts if artifact.stage != "publish"]
+        measured = [artifact for artifact in artifacts if artifact.stage not in NOT_CALIBRATED]
         unknown = {keys[a.recipe] for a in measured if self.found(a.stage, keys[a.recipe]) is None}
         if unknown and tell is not None:
             self.calibrations.add(calibrate(self.run, unknown, device=self.device, tell=tell))
