@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from irnet_pipe import cli
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.forecast import estimate as estimate_module
+from irnet_pipe.forecast import trial
 from irnet_pipe.forecast.defaults import FIGURES
 from irnet_pipe.forecast.estimate import (
     CALIBRATED,
@@ -100,7 +102,8 @@ def test_what_is_there_is_not_to_do(tiny):
     run = prepare(parse_config(tiny))
     finish(run, "train_cam", "infer_cam")
     found = told(run)
-    assert (of(found, "infer_cam").to_do, of(found, "infer_cam").total) == (0, 4)
+    cam = of(found, "infer_cam")
+    assert (cam.to_do, cam.there, cam.total) == (0, 4, 4)
     assert of(found, "infer_cam").seconds == 0
     assert of(found, "propagate").to_do == 4
 
@@ -149,7 +152,15 @@ def test_nothing_to_do(tiny, calibrated):
 
 
 def stage_estimate(**changes) -> StageEstimate:
-    values = {"total": 1, "to_do": 1, "seconds": 90.0, "cpu_seconds": 100.0, "memory": 2e9, "disk": 3e9}
+    values = {
+        "total": 1,
+        "there": 0,
+        "to_do": 1,
+        "seconds": 90.0,
+        "cpu_seconds": 100.0,
+        "memory": 2e9,
+        "disk": 3e9,
+    }
     return StageEstimate(**{"stage": "infer_cam", "sources": (GENERAL,)} | values | changes)
 
 
@@ -183,8 +194,10 @@ def test_what_the_machine_does_not_have(changes, warning):
 
 
 def test_table():
-    done = stage_estimate(stage="train_cam", to_do=0, seconds=0, disk=0, memory=0, sources=())
-    text = list(lines(made_up(done, stage_estimate(total=4, to_do=3, sources=(CALIBRATED, EARLIER)))))
+    done = stage_estimate(stage="train_cam", there=1, to_do=0, seconds=0, disk=0, memory=0, sources=())
+    text = list(
+        lines(made_up(done, stage_estimate(total=4, there=1, to_do=3, sources=(CALIBRATED, EARLIER))))
+    )
     assert [line.split() for line in text[:4]] == [
         ["stage", "jobs", "there", "time", "memory", "disk", "by"],
         ["train_cam", "0", "1/1"],
@@ -258,3 +271,29 @@ def test_images_that_alone_have_ground_truth_are_labelled_in_the_small_run(tiny,
     chosen = small_index(index)
     assert [entry.image_id for entry in chosen.label] == ["label only"]
     assert "label only" not in {entry.image_id for entry in chosen.train}
+
+
+@pytest.mark.parametrize(("load", "told_of"), [(0.2, []), (1.7, ["other programs keep 1.7 cores busy"])])
+def test_a_busy_machine_is_told_of(tiny, monkeypatch, load, told_of):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 9.0, 9.0))
+    said: list[str] = []
+    assert trial.calibrate(planned(tiny), [], device="cpu", tell=said.append) == {}
+    assert [line.split(":")[0] for line in said] == told_of
+
+
+def test_a_calibration_job_that_fails_ends_it_and_is_told_of(tiny, monkeypatch):
+    made = []
+
+    def run(command, **options):
+        made.append(command[3])
+        return subprocess.CompletedProcess(command, 2, "", "a line\nerror: no room on the disk\n")
+
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(subprocess, "run", run)
+    run_ = planned(tiny)
+    records = {artifact.recipe: artifact.record for artifact in run_.plan.artifacts}
+    keys = {speed_key(record, records.get) for record in records.values()}
+    said: list[str] = []
+    assert trial.calibrate(run_, keys, device="cpu", tell=said.append) == {}
+    assert made == ["train_cam"]
+    assert said[-1] == "calibration: train_cam: no room on the disk; what follows it is estimated without"

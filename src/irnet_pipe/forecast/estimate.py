@@ -53,6 +53,7 @@ class StageEstimate:
     Attributes:
         stage: its name.
         total: artifacts that the run is made of.
+        there: those of them that are there.
         to_do: jobs.
         seconds: wall time of its jobs, one after the other.
         cpu_seconds: their processor time.
@@ -63,6 +64,7 @@ class StageEstimate:
 
     stage: str
     total: int
+    there: int
     to_do: int
     seconds: float
     cpu_seconds: float
@@ -123,8 +125,12 @@ def estimate(
     )
     taken = makespan(_tasks(jobs, devices=run.config.runtime.devices_per_training), cores=cores, gpus=gpus)
     whole = ancestors(run.plan.targets)
-    totals = {stage: sum(a.recipe in whole for a in run.plan.of(stage)) for stage in STAGES}
-    stages = tuple(_stage(stage, total, jobs) for stage, total in totals.items() if total)
+    of_stages = {stage: [a for a in run.plan.of(stage) if a.recipe in whole] for stage in STAGES}
+    stages = tuple(
+        _stage(stage, jobs, total=len(made), there=sum(map(folder.has, made)))
+        for stage, made in of_stages.items()
+        if made
+    )
     weights = [
         job.measurement.bytes(job.work) for job in jobs if job.record.stage in TRAINERS and job.work.items
     ]
@@ -141,11 +147,12 @@ def estimate(
     )
 
 
-def _stage(stage: str, total: int, jobs: Sequence[Job]) -> StageEstimate:
+def _stage(stage: str, jobs: Sequence[Job], *, total: int, there: int) -> StageEstimate:
     own = [job for job in jobs if job.record.stage == stage]
     return StageEstimate(
         stage=stage,
         total=total,
+        there=there,
         to_do=len(own),
         seconds=sum(job.seconds for job in own),
         cpu_seconds=sum(job.measurement.cpu_seconds(job.work) for job in own),

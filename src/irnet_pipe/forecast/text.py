@@ -32,7 +32,7 @@ def lines(found: Estimate) -> Iterator[str]:
 
 
 def _row(stage: StageEstimate) -> tuple[str, ...]:
-    there = f"{stage.total - stage.to_do}/{stage.total}"
+    there = f"{stage.there}/{stage.total}"
     if not stage.to_do:
         return (stage.stage, "0", there, "", "", "", "")
     sizes = (size_text(round(size)) for size in (stage.memory, stage.disk))
@@ -96,6 +96,7 @@ def as_json(found: Estimate) -> dict[str, Any]:
             {
                 "stage": stage.stage,
                 "total": stage.total,
+                "there": stage.there,
                 "to_do": stage.to_do,
                 "seconds": round(stage.seconds, 1),
                 "cpu_seconds": round(stage.cpu_seconds, 1),

@@ -30,6 +30,8 @@ from irnet_pipe.workflow import PlannedRun
 PHOTOS = 6
 STEPS = 6
 """Of each training. The first tells when it begins; the others, how long one takes."""
+IDLE = 0.5
+"""Load of a machine of which other programs take nothing that counts."""
 
 
 def calibrate(
@@ -47,6 +49,9 @@ def calibrate(
         Measurements by key, as far as a small run has such jobs and they end well.
 
     """
+    load = os.getloadavg()[0]
+    if load > IDLE:
+        tell(f"other programs keep {load:.1f} cores busy: times will be those beside such a load")
     with TemporaryDirectory(prefix="irnet_pipe-calibration-") as folder:
         trial = _Trial(run, Path(folder), device)
         return trial.measure(keys, tell)
