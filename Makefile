@@ -8,6 +8,7 @@
 # make lint        formatters, types, import contracts, workflow lint
 # make generated   config/config.yaml, schema.json, README.md and docs/cli.md anew from the code
 # make frozen      tests/frozen anew for the stages whose version was raised
+# make docs        the documentation as a site: site/index.html
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ PHOTOS ?=
 # Spinning OpenMP threads starve the other jobs of a full machine.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: env demo tables-demo test test-slow chaos bench bench-quick lint generated frozen clean
+.PHONY: env demo tables-demo test test-slow chaos bench bench-quick lint generated frozen docs clean
 .DELETE_ON_ERROR:
 
 env: $(VENV)/.installed
@@ -88,5 +89,8 @@ generated: env
 frozen: env
 	$(BIN)/python tests/stages/freeze.py
 
+docs: env
+	$(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf demo outputs/demo outputs/tables_demo results
+	rm -rf demo outputs/demo outputs/tables_demo results site

@@ -10,7 +10,15 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from irnet_pipe import __version__, cli_deployment, cli_evaluate, cli_export, cli_project, cli_results
+from irnet_pipe import (
+    __version__,
+    cli_deployment,
+    cli_evaluate,
+    cli_export,
+    cli_plan,
+    cli_project,
+    cli_results,
+)
 from irnet_pipe.cli_output import print_json, print_lines, quiet, take_any_character
 from irnet_pipe.errors import (
     EXIT_INPUT,
@@ -23,6 +31,7 @@ from irnet_pipe.errors import (
 )
 from irnet_pipe.near_names import nearest
 from irnet_pipe.runtime.ranks import Ranks, end_with_parent
+from irnet_pipe.stage_table import DEVICE_STAGES, TRAINERS
 
 STAGE_VERBS = {
     "train_cam": "train the classifier",
@@ -47,17 +56,6 @@ STAGE_VERBS = {
     "evaluate_masks": "scores of masks against ground truth",
     "report": "one HTML page of figures and pictures",
 }
-TRAINERS = ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab")
-"""Stages that several processes may share."""
-DEVICE_STAGES = (
-    *TRAINERS,
-    "infer_cam",
-    "infer_irnet",
-    "propagate_affinitynet",
-    "infer_maskrcnn",
-    "infer_deeplab",
-)
-"""Stages that compute on a CUDA device where there is one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
         verb.set_defaults(run=run)
     verbs.choices["validate"].add_argument("--json", action="store_true", help="the same for programs")
     cli_project.add_verbs(verbs)
+    cli_plan.add_verb(verbs)
     cli_results.add_verbs(verbs)
     cli_evaluate.add_verb(verbs)
     cli_export.add_verb(verbs)

@@ -88,6 +88,19 @@ def readers(key: str) -> list[str]:
 TRAINED = {"train_cam": "cam.trained", "train_irnet": "irnet.trained"}
 """Trainers, and the key of a weights file that takes their place."""
 
+TRAINERS = ("train_cam", "train_irnet", "train_affinitynet", "train_maskrcnn", "train_deeplab")
+"""Stages that several processes may share."""
+
+DEVICE_STAGES = (
+    *TRAINERS,
+    "infer_cam",
+    "infer_irnet",
+    "propagate_affinitynet",
+    "infer_maskrcnn",
+    "infer_deeplab",
+)
+"""Stages that compute on a CUDA device where there is one."""
+
 
 def number_stages(stages: Iterable[str]) -> dict[str, str]:
     """Stage → its number among those of a run in the order of the pipeline, such as `3 of 12`."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from irnet_pipe import resources
+from irnet_pipe import resources, training_memory
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.config import (
     AffinityNetSection,
@@ -234,7 +234,7 @@ class _Validation:
         return f"disk: about {_gib(need)} needed below {results}, {_gib(free)} free"
 
     def check_memory(self, index: Index, device: torch.device) -> str:
-        total = resources.memory_total(device)
+        total = training_memory.memory_total(device)
         # devices have a memory each, processes on a CPU share one
         shares = self.config.runtime.devices_per_training if device.type == "cuda" else 1
         needs = dict(self.memory_needs(index, shares))
@@ -262,16 +262,19 @@ class _Validation:
             ).train()
             yield (
                 "cam.train",
-                resources.training_bytes(
+                training_memory.training_bytes(
                     classifier, batch=train.batch // shares, crop=train.crop, precision=train.precision
                 ),
             )
         if self.has_irnet and irnet.trained is None:
             batch, crop = irnet.train.batch // shares, irnet.train.crop
-            heads = resources.training_bytes(
+            heads = training_memory.training_bytes(
                 IRNet(irnet.backbone).train(), batch=batch, crop=crop, precision=irnet.train.precision
             )
-            yield "irnet.train", heads + resources.relation_bytes(batch=batch, crop=crop, radius=irnet.radius)
+            yield (
+                "irnet.train",
+                heads + training_memory.relation_bytes(batch=batch, crop=crop, radius=irnet.radius),
+            )
         if self.has_affinitynet:
             yield "affinitynet.train", self.affinitynet_bytes(shares)
         if "maskrcnn" in self.segmenters:
@@ -283,14 +286,16 @@ class _Validation:
         settings, train = self.config.affinitynet, self.config.affinitynet.train
         batch, crop = train.batch // shares, train.crop
         model = AffinityNet(settings.backbone, freeze=train.freeze, batch_norm=train.batch_norm).train()
-        network = resources.training_bytes(model, batch=batch, crop=crop, precision=train.precision)
-        return network + resources.relation_bytes(batch=batch, crop=crop, radius=settings.radius, stride=8)
+        network = training_memory.training_bytes(model, batch=batch, crop=crop, precision=train.precision)
+        return network + training_memory.relation_bytes(
+            batch=batch, crop=crop, radius=settings.radius, stride=8
+        )
 
     def deeplab_bytes(self, n_classes: int, shares: int) -> int:
         settings, train = self.config.deeplab, self.config.deeplab.train
         model = DeepLab(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
         # a single photo, by which memory is measured, has no statistics of its own
-        return resources.training_bytes(
+        return training_memory.training_bytes(
             model.eval(), batch=train.batch // shares, crop=train.crop, precision=train.precision
         )
 
@@ -299,9 +304,11 @@ class _Validation:
         batch, side = train.batch // shares, math.isqrt(train.short_side[1] * train.max_side)
         model = MaskRcnn(settings.backbone, n_classes, freeze=train.freeze, batch_norm=train.batch_norm)
         network: Any = model.train().network
-        body = resources.training_bytes(network.backbone, batch=batch, crop=side, precision=train.precision)
+        body = training_memory.training_bytes(
+            network.backbone, batch=batch, crop=side, precision=train.precision
+        )
         heads: int = 4 * sum(p.nbytes for part in (network.rpn, network.roi_heads) for p in part.parameters())
-        return body + heads + resources.region_bytes(batch=batch, regions=train.regions)
+        return body + heads + training_memory.region_bytes(batch=batch, regions=train.regions)
 
 
 def _summary(index: Index) -> Iterator[str]:

@@ -239,6 +239,14 @@ def test_evaluation_is_left_out_without_ground_truth():
     assert len(make_plan(config(), make_index(TRAIN, TRAIN, truth=truth)).of("evaluate_masks")) == 1
 
 
+def test_ground_truth_reaches_nothing_but_scores_report_and_publication():
+    plain = make_plan(config(), make_index(TRAIN, TRAIN))
+    scored = make_plan(config(), make_index(TRAIN, TRAIN, truth=Truth("e" * 16, frozenset({"t1"}))))
+    assert first_changes(plain, scored) <= {"evaluate_cam", "evaluate_masks", "report", "publish"}
+    stages = [stage for stage in STAGES if not stage.startswith(("evaluate", "report", "publish"))]
+    assert recipes(plain, *stages) == recipes(scored, *stages)
+
+
 def test_report_shows_evaluated_images_first_and_no_negatives():
     images = [*TRAIN, entry("negative", ()), entry("predicted", None)]
     index = make_index(TRAIN, images, truth=Truth("e" * 16, frozenset({"t3", "t5"})))

@@ -109,7 +109,8 @@ def test_events_come_as_often_as_lines(clock, tmp_path):
         progress.update(100, loss=0.25)
         told = [(e["event"], e["done"], e["total"], e["unit"], e["loss"]) for e in read_events(path)]
         assert told == [
-            ("progress", n, 100, "images", loss) for n, loss in ((15, 1 / 15), (30, 1 / 30), (100, 0.25))
+            ("progress", n, 100, "images", loss)
+            for n, loss in ((1, 1), (16, 1 / 16), (31, 1 / 31), (100, 0.25))
         ]
 
 

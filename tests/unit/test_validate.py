@@ -8,7 +8,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from irnet_pipe import resources
+from irnet_pipe import resources, training_memory
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
@@ -140,7 +140,7 @@ def test_what_the_machine_lacks(values: dict[str, Any], monkeypatch: pytest.Monk
     monkeypatch.setattr(resources, "disk_free", lambda folder: 1000)
     assert "0.0 GiB are free; free some" in problems(values, {})
     monkeypatch.undo()
-    monkeypatch.setattr(resources, "memory_total", lambda device: 10_000_000)
+    monkeypatch.setattr(training_memory, "memory_total", lambda device: 10_000_000)
     told = problems(values, {})
     assert "cam.train needs about" in told
     assert "lower its batch or crop" in told
@@ -168,13 +168,15 @@ def test_memory_of_a_training_step_follows_batch_and_crop() -> None:
     state = 4 * sum(parameter.nbytes for parameter in model.parameters())
 
     def need(batch: int, crop: int, precision: str = "fp32") -> int:
-        return resources.training_bytes(model, batch=batch, crop=crop, precision=precision) - state
+        return training_memory.training_bytes(model, batch=batch, crop=crop, precision=precision) - state
 
     assert need(8, 128) == pytest.approx(2 * need(4, 128), rel=1e-3)
     assert need(4, 256) == pytest.approx(4 * need(4, 128), rel=1e-3)
     assert need(4, 256, "bf16") < need(4, 256)
     everything = CamNet("resnet18", 2, freeze="none").train()
-    assert resources.training_bytes(everything, batch=4, crop=256, precision="fp32") - state > need(4, 256)
+    assert training_memory.training_bytes(everything, batch=4, crop=256, precision="fp32") - state > need(
+        4, 256
+    )
 
 
 def test_free_disk_of_a_folder_to_be(tmp_path: Path) -> None:

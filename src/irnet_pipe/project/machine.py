@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from irnet_pipe import resources
+from irnet_pipe import resources, training_memory
 from irnet_pipe.errors import InputError
 from irnet_pipe.project.schedule import Machine, cpu, gpu
 
@@ -24,5 +24,5 @@ def chosen_machine(gpu_gib: float | None = None) -> Machine:
         return gpu(f"a GPU of {gpu_gib:g} GiB", round(gpu_gib * resources.GIB))
     if gpu_gib is None and torch.cuda.is_available():
         device = torch.device("cuda", 0)
-        return gpu(torch.cuda.get_device_name(device), resources.memory_total(device))
-    return cpu(resources.memory_total(torch.device("cpu")))
+        return gpu(torch.cuda.get_device_name(device), training_memory.memory_total(device))
+    return cpu(training_memory.memory_total(torch.device("cpu")))

@@ -88,6 +88,11 @@ class Attempt:
 
 def read_attempts(results: Path, record: Record) -> list[Attempt]:
     """All attempts at an artifact that have left a readable trace, by their start."""
+    return [attempt for attempt, _ in attempts_with_progress(results, record)]
+
+
+def attempts_with_progress(results: Path, record: Record) -> list[tuple[Attempt, list[dict[str, Any]]]]:
+    """The same, each with its events `progress`."""
     by_attempt: dict[str, list[dict[str, Any]]] = {}
     for event in read_events(events_path(results, record)):
         by_attempt.setdefault(event["attempt"], []).append(event)
@@ -95,8 +100,9 @@ def read_attempts(results: Path, record: Record) -> list[Attempt]:
     for events in by_attempt.values():
         # What a disk has damaged is no reason to fail.
         with suppress(KeyError, TypeError, ValueError):
-            attempts.append(_attempt(events))
-    return sorted(attempts, key=lambda attempt: attempt.start)
+            progress = [event for event in events if event["event"] == "progress"]
+            attempts.append((_attempt(events), progress))
+    return sorted(attempts, key=lambda attempt: attempt[0].start)
 
 
 def _attempt(events: list[dict[str, Any]]) -> Attempt:

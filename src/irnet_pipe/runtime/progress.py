@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -45,7 +46,8 @@ class Progress:
         total: number of items.
         title: what is being done.
         unit: what is counted.
-        every: seconds between lines in a log file, and between events; a terminal is redrawn ten times a second.
+        every: seconds between lines in a log file, and between events, of which the first comes with the first item;
+            a terminal is redrawn ten times a second.
         stream: where to write.
         events: also told.
     """
@@ -65,7 +67,8 @@ class Progress:
         self.terminal = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self.events = events or Events()
         self.every_event, self.every = every, 0.1 if self.terminal else every
-        self.start = self.last = self.last_event = time.monotonic()
+        self.start = self.last = time.monotonic()
+        self.last_event = -math.inf  # the first is told: what comes before it does not grow with the items
         self.first = 0
 
     def resume_at(self, done: int) -> None:
@@ -83,7 +86,8 @@ class Progress:
         now = time.monotonic()
         if now - self.last_event >= self.every_event or done >= self.total:
             self.last_event = now
-            self.events.write("progress", done=done, total=self.total, unit=self.unit, **metrics)
+            cpu = {"cpu_seconds": round(time.process_time(), 3)}
+            self.events.write("progress", done=done, total=self.total, unit=self.unit, **cpu, **metrics)
         if _silent or (now - self.last < self.every and done < self.total):
             return
         self.last = now
