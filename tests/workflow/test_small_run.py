@@ -31,6 +31,7 @@ WHOLE = Counter(
     refine_displacement=UNITS,
     propagate=UNITS,
     export_masks=UNITS * VARIANTS,
+    draw_thumbnails=UNITS,
     gather_masks=VARIANTS,
     evaluate_cam=1,
     evaluate_masks=VARIANTS,
@@ -151,6 +152,7 @@ def test_changed_walk_and_back(project):
     expected = Counter(
         propagate=UNITS,
         export_masks=UNITS * (VARIANTS - 1),
+        draw_thumbnails=UNITS,
         gather_masks=VARIANTS - 1,
         evaluate_masks=VARIANTS - 1,
         report=1,
@@ -166,7 +168,12 @@ def test_changed_threshold_of_export(project):
     project.values["export"]["instance"] = {"bg_threshold": 0.5}
     masks = UNITS * VARIANTS
     assert project.run() == Counter(
-        export_masks=masks, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1, publish=1
+        export_masks=masks,
+        draw_thumbnails=UNITS,
+        gather_masks=VARIANTS,
+        evaluate_masks=VARIANTS,
+        report=1,
+        publish=1,
     )
 
 
@@ -176,7 +183,11 @@ def test_sweep_shares_what_is_there(project):
     ran = project.run()
     publications = [rule for rule in ran if rule.startswith("publish_")]
     assert ran - Counter(publications) == Counter(
-        export_masks=UNITS * VARIANTS, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1
+        export_masks=UNITS * VARIANTS,
+        draw_thumbnails=UNITS,
+        gather_masks=VARIANTS,
+        evaluate_masks=VARIANTS,
+        report=1,
     )
     swept = project.published()
     same, other = (f"tiny/export.instance.bg_threshold={value}/" for value in (0.25, 0.5))

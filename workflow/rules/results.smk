@@ -70,6 +70,29 @@ rule evaluate_masks:
         stage_command("evaluate_masks")
 
 
+rule draw_thumbnails:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/draw_thumbnails/{{unit}}.{{recipe}}.tar",
+    log:
+        f"{RESULTS}/logs/draw_thumbnails/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_thumbnails/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    shell:
+        stage_command("draw_thumbnails")
+
+
 rule report:
     input:
         parents,
@@ -93,6 +116,23 @@ rule report:
         stage_command("report")
 
 
+def for_report(publication):
+    """What snakemake --report shows of a publication."""
+    folder, run = folder_of(publication), publication.spec["run"]
+    shown = [("report.html", "report", "Report"), ("counts.json", "masks", "Masks")]
+    if any(parent.stage == "evaluate_masks" for parent in publication.parents):
+        shown.append(("scores.csv", "scores", "Scores"))
+    return [
+        report(
+            f"{folder}/{name}",
+            caption=f"../report/{caption}.rst",
+            category=category,
+            labels={"run": run},
+        )
+        for name, caption, category in shown
+    ]
+
+
 for publication in PUBLICATIONS:
 
     rule:
@@ -102,6 +142,7 @@ for publication in PUBLICATIONS:
             published(publication),
         output:
             targets(publication),
+            *for_report(publication),
         log:
             f"{RESULTS}/logs/publish/{publication.recipe}.log",
         benchmark:
