@@ -116,23 +116,6 @@ rule report:
         stage_command("report")
 
 
-def for_report(publication):
-    """What snakemake --report shows of a publication."""
-    folder, run = folder_of(publication), publication.spec["run"]
-    shown = [("report.html", "report", "Report"), ("counts.json", "masks", "Masks")]
-    if any(parent.stage == "evaluate_masks" for parent in publication.parents):
-        shown.append(("scores.csv", "scores", "Scores"))
-    return [
-        report(
-            f"{folder}/{name}",
-            caption=f"../report/{caption}.rst",
-            category=category,
-            labels={"run": run},
-        )
-        for name, caption, category in shown
-    ]
-
-
 for publication in PUBLICATIONS:
 
     rule:

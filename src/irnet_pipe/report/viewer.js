@@ -58,7 +58,7 @@ const viewer = (() => {
     part("layers").replaceChildren(...layers.map(({ name, src }, number) => {
       const key = number < 9 ? element("kbd", {}, `${number + 1}`) : "";
       const button = element("button", { type: "button", onclick: () => toggle(name) },
-        element("img", { src, alt: "" }), element("span", {}, key, name));
+        element("img", { src, alt: "" }), key, element("span", {}, name));
       button.dataset.layer = name;
       return button;
     }));
