@@ -182,7 +182,7 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "evaluation.iou": ([0.5], ("evaluate_masks",)),
     "report.images": (1, ("report",)),
     "report.gallery": ("layered", ("draw_thumbnails",)),
-    "report.thumbnail": (32, ("draw_thumbnails",)),
+    "report.thumbnail": (64, ("draw_thumbnails",)),
     "report.one_file": (0, ("report",)),
     "review": ("review.json", ("train_cam",)),
     "tables.seeds": ([0, 1], ()),
