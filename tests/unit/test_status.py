@@ -305,7 +305,7 @@ def config_file(values, tmp_path):
 def test_exit_codes(values, config_file, capsys, tmp_path):
     config = config_file({})
     assert cli.main(["status", "--config", config]) == 1
-    assert "jobs to run: 38\n" in capsys.readouterr().out
+    assert "jobs to run: 42\n" in capsys.readouterr().out
     finish(values)
     assert cli.main(["status", "--config", config]) == 0
     assert "jobs to run: 0\n" in capsys.readouterr().out
