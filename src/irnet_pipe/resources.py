@@ -30,7 +30,7 @@ MASK_BYTES = 3 << 20
 """Of memory a region with a mask: 256 channels of 14×14 in five layers, of 28×28 in one."""
 WEIGHTS_BYTES = 400 << 20
 """Of disk for both networks and two checkpoints of the larger; a third of a segmenter's, which is published too."""
-THUMBNAIL_BYTES = 15_000
+THUMBNAIL_BYTES = 20_000
 """Of disk an image of the report's gallery."""
 SCORE_BYTES = 0.3
 """Of disk a pixel of a class's probability after the CRF, which is 0 or 255 nearly everywhere."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tiny_pipeline import Pipeline
 
+from benchmarks.gallery import make_gallery
 from irnet_pipe.config.presets import merge
 from irnet_pipe.data.review import read_review
 from irnet_pipe.publish import publish
@@ -171,6 +172,21 @@ def test_all_images_are_seen_without_error_or_network(page, browser):
     assert browser.complaints() == []
     assert browser.requests
     assert {url.split(":")[0] for url in browser.requests} <= {"file", "data", "blob"}
+
+
+def test_cards_and_pictures_of_many_images_come_as_one_scrolls(browser, tmp_path):
+    browser.open(make_gallery(tmp_path, 1000))
+    assert browser.find("#count").text == "1000 images"
+    browser.wait("return document.querySelector('#cards img').naturalWidth > 0")
+    first = len(browser.shown())
+    assert 60 <= first < 500
+    assert browser.complaints() == []
+    pictures = {url for url in browser.requests if tmp_path.as_uri() in url and url.endswith("jpeg")}
+    assert len(pictures) < 500
+    browser.run("document.getElementById('cards-end').scrollIntoView()")
+    browser.wait(f"return document.querySelectorAll('#cards li').length > {first}")
+    shown = browser.shown()
+    assert len(set(shown)) == len(shown)
 
 
 def test_the_doubtful_come_first(page, browser):
