@@ -10,6 +10,9 @@ if "dataset" not in config:
     configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cam.smk"
 include: "workflow/rules/relations.smk"

@@ -181,6 +181,10 @@ FIRST_STAGES: dict[str, tuple[object, tuple[str, ...]]] = {
     "evaluation.cam_bg_threshold": (0.2, ("evaluate_cam",)),
     "evaluation.iou": ([0.5], ("evaluate_masks",)),
     "report.images": (1, ("report",)),
+    "report.gallery": ("layered", ("draw_thumbnails",)),
+    "report.thumbnail": (64, ("draw_thumbnails",)),
+    "report.one_file": (0, ("report",)),
+    "review": ("review.json", ("train_cam",)),
     "tables.seeds": ([0, 1], ()),
     "tables.rows": (["instance_cam"], ()),
     "tables.pseudo_images": ("train.txt", ()),
@@ -245,6 +249,10 @@ def values_before_and_after(
         truth = json.loads((photo_set / "truth.json").read_text(encoding="utf-8"))
         (folder / "other.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
         value = str(folder / "other.json")
+    elif value == "review.json":
+        said = {"format": "irnet_pipe.review", "version": 1, "images": {"beta": {"unusable": True}}}
+        (folder / value).write_text(json.dumps(said), encoding="utf-8")
+        value = str(folder / value)
     elif value == "trained.pth":
         value = str(getattr(trained, path.split(".")[0]))
     elif path == "preset":

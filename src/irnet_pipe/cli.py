@@ -51,10 +51,11 @@ STAGE_VERBS = {
     "infer_maskrcnn": "instances by the trained Mask R-CNN",
     "train_deeplab": "train DeepLabV3 on the masks of a variant, or on ground truth",
     "infer_deeplab": "semantic masks by the trained DeepLabV3",
+    "draw_thumbnails": "small pictures of photos and masks, for the gallery of the report",
     "gather_masks": "COCO json and VOC PNGs of all masks",
     "evaluate_cam": "scores of raw class activation maps against ground truth",
     "evaluate_masks": "scores of masks against ground truth",
-    "report": "one HTML page of figures and pictures",
+    "report": "one HTML page of figures and a gallery of all images",
 }
 
 

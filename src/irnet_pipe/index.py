@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from irnet_pipe.data.photo_files import (
     working_size,
 )
 from irnet_pipe.data.problems import Problems
+from irnet_pipe.data.review import Review, no_review, read_review
 from irnet_pipe.data.scan import StatCache
 from irnet_pipe.data.truth_list import (
     EVALUATED,
@@ -77,6 +78,7 @@ class Index:
         truth: ground truth, for evaluation alone.
         files: config path (cam.weights, cam.trained, irnet.weights, …) → file from outside.
         train_truth: ground truth of the training images that have labels, where a segmenter learns from it.
+        wrong: image_id → names of the masks that a review has marked wrong.
     """
 
     classes: tuple[str, ...]
@@ -85,6 +87,7 @@ class Index:
     truth: Truth | None
     files: dict[str, OutsideFile]
     train_truth: Truth | None = None
+    wrong: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def stat_cache(results: Path) -> StatCache:
@@ -121,7 +124,10 @@ def build_index(
         labels = read_labels(
             layout, photos=photos, classes=config.dataset.classes, cache=cache, problems=problems
         )
-        return _Builder(config, root, results, photos, labels, cache, problems, uses).build()
+        review = read_review(Path(config.review)) if config.review else no_review()
+        review.check(photos, labels, classes=config.dataset.classes, problems=problems)
+        labels = review.corrected(labels)
+        return _Builder(config, root, results, photos, labels, review, cache, problems, uses).build()
     finally:
         cache.save()
 
@@ -153,6 +159,7 @@ class _Builder:
     results: Path
     photos: PhotoFolder
     labels: Labels
+    review: Review
     cache: StatCache
     problems: Problems
     uses: TruthUses | None
@@ -174,7 +181,7 @@ class _Builder:
         files = self.files()
         self.problems.check()
         truth, train_truth = (self.write(truth) if truth else None for truth in truths)
-        return Index(classes, tuple(train), tuple(label), truth, files, train_truth)
+        return Index(classes, tuple(train), tuple(label), truth, files, train_truth, wrong=self.review.wrong)
 
     def lists(self) -> _Lists:
         dataset = self.config.dataset
@@ -195,6 +202,11 @@ class _Builder:
         return _Lists(train, label, [image_id for image_id in evaluate if image_id in labelled])
 
     def listed(self, value: str) -> list[str]:
+        """Images of a list file, or all; without those that the review calls unusable."""
+        unusable = self.review.unusable
+        return [image_id for image_id in self.all_listed(value) if image_id not in unusable]
+
+    def all_listed(self, value: str) -> list[str]:
         """Images of a list file, or all."""
         if value == "all":
             if not self.photos.files:

@@ -8,11 +8,9 @@ is its recipe; so nothing stale can be used, and configs share what they share.
 from __future__ import annotations
 
 import json
-import zlib
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from irnet_pipe.config import AUTO, Config, config_value, setting_name
@@ -22,10 +20,10 @@ from irnet_pipe.data.image_list import (
     canonical_json,
     digest_text,
     list_digest,
-    sort_entries,
 )
 from irnet_pipe.index import Index
 from irnet_pipe.recipes import INDEX, Parent, Record
+from irnet_pipe.shards import Unit, cut_units
 from irnet_pipe.stage_table import STAGES, TRAINED, readers
 
 Masks = dict[str, list["Artifact"]]
@@ -34,7 +32,10 @@ Masks = dict[str, list["Artifact"]]
 CHOOSABLE = ("boundary", "full")
 """Variants whose thresholds may be left to select_thresholds; docs/thresholds.md tells why not those of `cam`."""
 
-NOT_IN_REPORT = ("propagate", "mine_affinitynet", "propagate_affinitynet", "gather_masks")
+NOT_IN_REPORT = (
+    *("propagate", "mine_affinitynet", "propagate_affinitynet", "gather_masks"),
+    "draw_thumbnails",  # of all shards, see `thumbnails`
+)
 """Stages whose artifacts the report does not open: it shows the masks made of them."""
 
 
@@ -114,19 +115,6 @@ class Plan:
         return [artifact for artifact in self.artifacts if artifact.stage == stage]
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A shard: its name and its images."""
-
-    name: str
-    entries: tuple[ImageEntry, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """Digest of its image list."""
-        return list_digest(self.entries)
-
-
 def make_plan(config: Config, index: Index) -> Plan:
     """The graph of artifacts for one setting and its data index."""
     return _Planner(config, index).plan()
@@ -140,35 +128,8 @@ def join_plans(plans: Iterable[Plan]) -> Plan:
 
 def image_lists(config: Config, index: Index) -> dict[str, tuple[ImageEntry, ...]]:
     """Every image list that a plan refers to, by its digest; to be written before it is used."""
-    train, labelled = _units(index.train, index.label, config.shards.n)
+    train, labelled = cut_units(index.train, index.label, config.shards.n)
     return {unit.digest: unit.entries for unit in (*train, *labelled)}
-
-
-def shard_of(image_id: str, n: int) -> int:
-    """Shard of an image: a hash, so that appending images moves no other."""
-    return zlib.crc32(image_id.encode()) % n
-
-
-def _cut(entries: Iterable[ImageEntry], kind: str, n: int) -> list[Unit]:
-    shards: dict[int, list[ImageEntry]] = defaultdict(list)
-    for entry in entries:
-        shards[shard_of(entry.image_id, n)].append(entry)
-    return [Unit(f"{kind}-{i:02d}-of-{n:02d}", tuple(sort_entries(shards[i]))) for i in sorted(shards)]
-
-
-@lru_cache(maxsize=4)  # the settings of a sweep share theirs
-def _units(
-    train: tuple[ImageEntry, ...], label: tuple[ImageEntry, ...], n: int
-) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
-    """Shards of the training images, and of the images to be labelled.
-
-    An image in both lists is a training image: labelling works on its training shard, cut down to what is labelled.
-    """
-    training = {entry.image_id for entry in train}
-    labelled = {entry.image_id for entry in label}
-    both = _cut((entry for entry in train if entry.image_id in labelled), "train", n)
-    rest = _cut((entry for entry in label if entry.image_id not in training), "label", n)
-    return tuple(_cut(train, "train", n)), (*both, *rest)
 
 
 class _Planner:
@@ -177,7 +138,7 @@ class _Planner:
     def __init__(self, config: Config, index: Index) -> None:
         self.config = config
         self.index = index
-        self.train, self.labelled = _units(index.train, index.label, config.shards.n)
+        self.train, self.labelled = cut_units(index.train, index.label, config.shards.n)
         self.artifacts: dict[str, Artifact] = {}
         self.setting = setting_name(config)
         self.for_training: set[str] = set()
@@ -242,7 +203,9 @@ class _Planner:
         }
         # the last one is published under plain names
         gathered = [self.gathered(variant, parents) for variant, parents in (predicted | masks).items()]
-        results = [*gathered, *self.evaluation(masks | predicted), *self.report(masks, predicted)]
+        scores, thumbnails = self.evaluation(masks | predicted), self.thumbnails(masks)
+        report = self.report(masks, predicted, thumbnails)
+        results = [*gathered, *scores, report, *(thumbnails if self.beside else ())]
         folder = f"{self.config.run}/{self.setting}" if self.setting else self.config.run
         self.add("publish", "all", [*results, *trainings.values()], run=folder)
         return Plan(tuple(self.artifacts.values()))
@@ -324,7 +287,10 @@ class _Planner:
         sources = [(unit, self.scores(variant, unit)) for unit in units]
         chosen = self.thresholds(variant)
         return [
-            self.sharded("export_masks", unit, [scores, *chosen], variant=variant) for unit, scores in sources
+            self.sharded(
+                "export_masks", unit, [scores, *chosen], variant=variant, **self.marked(variant, unit)
+            )
+            for unit, scores in sources
         ]
 
     def thresholds(self, variant: str) -> list[Artifact]:
@@ -338,6 +304,13 @@ class _Planner:
         entries = [entry for unit in self.train for entry in unit.entries]
         facts = {"variant": variant, "list": list_digest(entries)}
         return [self.add("select_thresholds", "all", [*scores, *maps], images=self.train, **facts)]
+
+    def marked(self, variant: str, unit: Unit) -> dict[str, Any]:
+        """Masks that the review has marked wrong; people see those of the variant that is named last."""
+        if not self.index.wrong or variant != self.config.export.variants[-1]:
+            return {}
+        image_ids = [entry.image_id for entry in unit.entries if entry.image_id in self.index.wrong]
+        return {"wrong": {i: self.index.wrong[i] for i in image_ids}} if image_ids else {}
 
     def segmenter(self, name: str) -> Artifact:
         """The training of a segmenter, on masks of all training images, labelled or not."""
@@ -375,8 +348,31 @@ class _Planner:
         learnt = {"learnt_from": self.learnt_from[variant]} if variant in self.learnt_from else {}
         return {"variant": variant} | learnt
 
-    def report(self, masks: Masks, predicted: Masks) -> list[Artifact]:
-        chosen = report_images(self.index, self.config.report.images)
+    @cached_property
+    def layered(self) -> set[str]:
+        """Images of which the report shows every layer."""
+        return report_images(self.index, self.config.report.images)
+
+    @property
+    def beside(self) -> bool:
+        """Whether small pictures lie beside the report rather than in it."""
+        shown = self.layered if self.config.report.gallery == "layered" else self.index.label
+        return len(shown) > self.config.report.one_file
+
+    def thumbnails(self, masks: Masks) -> list[Artifact]:
+        """draw_thumbnails of every unit with images to show, with the masks that get the plain names."""
+        *_, published = masks.values()
+        drawn = []
+        for unit, exported in zip(self.labelled, published, strict=True):
+            facts: dict[str, Any] = {}
+            if self.config.report.gallery == "layered":
+                facts["only"] = sorted(self.layered & {entry.image_id for entry in unit.entries})
+            if facts.get("only") != []:
+                drawn.append(self.sharded("draw_thumbnails", unit, [exported], **facts))
+        return drawn
+
+    def report(self, masks: Masks, predicted: Masks, thumbnails: list[Artifact]) -> Artifact:
+        chosen = self.layered
         units = {unit.name for unit in self.labelled if chosen & {entry.image_id for entry in unit.entries}}
         shown = [
             artifact
@@ -388,14 +384,15 @@ class _Planner:
             "classes": self.index.classes,
             "variants": list(masks),
             "shown": sorted(chosen),
+            "beside": self.beside,
         }
         if predicted:
             facts["learnt_from"] = self.learnt_from
         if self.index.truth is not None:
             facts["truth"] = self.index.truth.digest
-        return [
-            self.add("report", "all", shown, images=[u for u in self.labelled if u.name in units], **facts)
-        ]
+        parents = [*shown, *thumbnails]
+        listed = [unit for unit in self.labelled if unit.name in units]
+        return self.add("report", "all", parents, images=listed, **facts)
 
     def artifacts_of(self, stage: str) -> dict[str, Artifact]:
         return {artifact.unit: artifact for artifact in self.artifacts.values() if artifact.stage == stage}

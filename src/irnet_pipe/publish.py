@@ -25,6 +25,7 @@ from irnet_pipe.errors import (
 from irnet_pipe.evaluation.tables import join_scores, scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
+from irnet_pipe.report.gallery_data import FOLDER as GALLERY
 from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.tables.publication import write_tables
@@ -32,7 +33,7 @@ from irnet_pipe.text_files import replace_text
 from irnet_pipe.unpacking import unpack_member
 
 VARIANTS = "variants"
-FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS)
+FOLDERS = ("SegmentationClass", "SegmentationObject", VARIANTS, GALLERY)
 FILES = (
     *(MARKERS, PUBLISHED_MASKS, "counts.json", "scores.*", "summary.txt", "report.html", "costs.*"),
     *(f"{name}.{ext}" for name in SEGMENTERS for ext in ("pth", "json")),
@@ -73,6 +74,8 @@ def _publish_run(record: Record, results: Path, output: Path) -> None:
         _unpack(results / other.path, output / VARIANTS / _variant(results, other))
     made_of = ancestors(record, results)
     for parent in record.parents:
+        if parent.stage == "draw_thumbnails":
+            _unpack(results / parent.path, output / GALLERY / parent.unit)
         _copy(results / parent.path, parent.stage, output, made_of=made_of)
     scored = [results / parent.path for parent in record.parents if parent.stage.startswith("evaluate_")]
     if scored:

@@ -17,6 +17,8 @@ INFERENCE_BYTES = 300
 """Of memory a pixel in the widest layers of a ResNet: input, middle, output of a block at stride 2 or 4."""
 WEIGHTS_BYTES = 400 << 20
 """Of disk for both networks and two checkpoints of the larger; a third of a segmenter's, which is published too."""
+THUMBNAIL_BYTES = 20_000
+"""Of disk an image of the report's gallery."""
 SCORE_BYTES = 0.3
 """Of disk a pixel of a class's probability after the CRF, which is 0 or 255 nearly everywhere."""
 
@@ -45,7 +47,8 @@ def disk_bytes(config: Config, index: Index) -> int:
         label_map = 0.05
         affinities = affinitynet * (1 + n_classes) * (2 * SCORE_BYTES + 2 / 64)
         total += round(height * width * (cam + maps + label_map + affinities)) + 20_000
-    return total
+    shown = len(index.label) if config.report.gallery == "all" else config.report.images
+    return total + shown * THUMBNAIL_BYTES
 
 
 def disk_free(folder: Path) -> int:

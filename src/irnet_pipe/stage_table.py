@@ -64,11 +64,12 @@ STAGES: dict[str, Stage] = {
         "pth",
     ),
     "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
+    "draw_thumbnails": Stage(1, ("report.thumbnail",), "tar"),
     "gather_masks": Stage(2, (), "tar"),
     "evaluate_cam": Stage(1, ("evaluation.cam_bg_threshold",), "json"),
     "evaluate_masks": Stage(3, ("evaluation.iou",), "json"),
-    "report": Stage(3, (), "html"),
-    "publish": Stage(3, (), "json"),
+    "report": Stage(4, (), "html"),
+    "publish": Stage(4, (), "json"),
 }
 """Stages in the order of the pipeline."""
 

@@ -33,6 +33,8 @@ from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
 from irnet_pipe.near_names import nearest
+from irnet_pipe.plan import make_plan
+from irnet_pipe.review_marks import marks_without_mask
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.tables.settings import TableSetting, check_unseen, table_settings
 
@@ -97,6 +99,7 @@ class _Validation:
         self.check_weights(index)
         if index is not None:
             lines += [*_summary(index), *self.check_steps(index), self.check_disk(index)]
+            self.check_review(index)
         if device is not None:
             self.check_precision(device)
             if index is not None and not self.problems.messages:
@@ -221,6 +224,17 @@ class _Validation:
             return f"{key}: {settings.iterations} steps ({images} {what}, batch {settings.batch})"
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
+
+    def check_review(self, index: Index) -> None:
+        if not index.wrong:
+            return
+        plan, results = make_plan(self.config, index), Path(self.config.runtime.results)
+        for image_id, name, path in marks_without_mask(plan, results):
+            self.problems.add(
+                "marked masks that are not there",
+                f"{self.config.review}: image {image_id!r}: mask {name!r} is none of those in {path}, which were made "
+                "anew since; mark it in the new report, or delete the entry (a run leaves it alone)",
+            )
 
     def check_disk(self, index: Index) -> str:
         results = Path(self.config.runtime.results)

@@ -130,7 +130,7 @@ def _indexed(
         segmenters = [getattr(setting, name) for name in setting.segmenters]
         learnt = [(model.weights, model.training.source == "truth") for model in segmenters]
         affinitynet = setting.affinitynet.weights if "affinitynet" in setting.mask_sources else None
-        key = (setting.dataset, *weights, affinitynet, setting.segmenters, *learnt, uses)
+        key = (setting.dataset, setting.review, *weights, affinitynet, setting.segmenters, *learnt, uses)
         if key not in indexes:
             results = Path(setting.runtime.results)
             indexes[key] = build_index(setting, results=results, cache=cache, uses=uses)

@@ -31,8 +31,8 @@ from irnet_pipe.config.presets import merge
 from irnet_pipe.plan import STAGES, Artifact
 from irnet_pipe.publish import publish
 from irnet_pipe.recipes import record_path
-from irnet_pipe.report import html
-from irnet_pipe.report.html import Picture
+from irnet_pipe.report import pictures
+from irnet_pipe.report.pictures import Picture
 from irnet_pipe.runtime.job import Job
 
 FOLDER = Path(__file__).parents[1] / "frozen"
@@ -121,17 +121,17 @@ def content_of(job: Job) -> Content:
     if job.record.stage == "publish":
         publish(record_path(job.results, job.record.recipe), job.output)
         return _folder(job)
-    pictures: list[np.ndarray] = []
+    drawn: list[np.ndarray] = []
 
-    def collect(picture: Picture) -> str:
-        pictures.append(np.asarray(picture.image))
-        return f"{picture.caption}.{'png' if picture.flat else 'jpeg'}"
+    def collect(picture: Picture) -> bytes:
+        drawn.append(np.asarray(picture.image))
+        return f"{picture.name}.{picture.kind}".encode()
 
     # pictures are taken before they are encoded, which is left to the imaging library
-    with mock.patch.object(html, "_data_uri", collect):
+    with mock.patch.object(pictures, "encode", collect):
         import_module(f"irnet_pipe.stages.{job.record.stage}").run(job)
     content = _READERS[job.output.suffix](job)
-    return content | {f"picture {number}": picture for number, picture in enumerate(pictures)}
+    return content | {f"picture {number}": picture for number, picture in enumerate(drawn)}
 
 
 def _arrays(job: Job) -> Content:
@@ -178,15 +178,17 @@ def _tar(job: Job) -> Content:
             if member.name.endswith(".json"):
                 text = data.decode().replace(job.record.recipe, "recipe")
                 content |= {f"{member.name}{key}": value for key, value in _json(text).items()}
-            else:
+            elif data.startswith(b"\x89PNG"):
                 content[member.name] = np.array(Image.open(io.BytesIO(data)), dtype=np.int64)
+            else:
+                content[member.name] = re.sub(r"\b[0-9a-f]{16}\b", "recipe", data.decode())
     return content
 
 
 def _page(job: Job) -> Content:
     # versions and settings of other stages are shown, and are not what this stage makes
     text = job.output.read_text(encoding="utf-8")
-    return {"page": re.sub(r"<pre>.*?</pre>", "<pre></pre>", text, flags=re.DOTALL)}
+    return {"page": re.sub(r"<pre[^>]*>.*?</pre>", "<pre></pre>", text, flags=re.DOTALL)}
 
 
 def _folder(job: Job) -> Content:

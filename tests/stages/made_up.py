@@ -36,6 +36,7 @@ from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.plan import Plan
+from irnet_pipe.report.gallery_data import ROWS, unit_call
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.workflow import prepare
 
@@ -88,7 +89,7 @@ VALUES: dict[str, Any] = {
     },
     "displacement": {"iterations": 7},
     "export": {"variants": ["cam", "boundary", "full"]},
-    "report": {"images": 1},
+    "report": {"images": 1, "thumbnail": 32},
 }
 ASKED_FOR: dict[str, Any] = {
     "export": {
@@ -398,6 +399,23 @@ def _write_tar(job: Job) -> None:
         )
 
 
+def _write_thumbnails(job: Job) -> None:
+    rows = [
+        {
+            "id": e.image_id,
+            "size": [e.height, e.width],
+            "labels": _classes(e.image_id),
+            "masks": [],
+            "doubt": 1.0,
+        }
+        for e in job.images
+    ]
+    script = unit_call(job.record.unit, rows, [("train_cam", "train_cam/all.pth")])
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    with job.output.open("wb") as stream:
+        write_tar(stream, [("0-photo.jpeg", b"photo"), (ROWS, script.encode())])
+
+
 def _write_page(job: Job) -> None:
     job.output.parent.mkdir(parents=True, exist_ok=True)
     job.output.write_text("<!DOCTYPE html>\n", encoding="utf-8")
@@ -465,6 +483,7 @@ _MAKERS: dict[str, Callable[[Job], None]] = {
     "infer_maskrcnn": _write_masks,
     "train_deeplab": _write_weights(lambda: DeepLab(BACKBONE, len(CLASSES)).network, "deeplab"),
     "infer_deeplab": _write_masks,
+    "draw_thumbnails": _write_thumbnails,
     "gather_masks": _write_tar,
     "evaluate_cam": _write_scores,
     "evaluate_masks": _write_scores,

@@ -43,7 +43,8 @@ OTHER: dict[str, object] = {
 """Values that tell on the made-up run where those of `FIRST_STAGES` do not."""
 
 OF_THE_PLAN = {
-    *("sweep", "segmenters", "cam.trained", "irnet.trained", "export.variants", "report.images", "shards.n"),
+    *("sweep", "segmenters", "cam.trained", "irnet.trained", "export.variants", "review", "shards.n"),
+    *(f"report.{key}" for key in ("images", "gallery", "one_file")),
     *(f"dataset.{key}" for key in ("format", "photos", "labels", "classes", "train", "label")),
     *(f"dataset.{key}" for key in ("evaluate", "ground_truth", "negatives", "missing", "max_pixels")),
     *(f"tables.{key}" for key in ("seeds", "rows", "pseudo_images", "segmenter_images")),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from irnet_pipe import cli
 from irnet_pipe.artifacts.headers import read_header
@@ -256,3 +257,20 @@ def test_damage_for_programs(gc):
     assert damaged["path"] == str(path) and "delete it and run snakemake again" in damaged["problem"]
     code, out = gc("--json", "--quiet", "--yes")
     assert (code, json.loads(out)["removed"], path.exists()) == (0, True, False)
+
+
+def test_thumbnails_that_were_damaged(tmp_path):
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(stream, format="JPEG")
+    whole = {"0-photo.jpeg": stream.getvalue(), "rows.js": b"gallery.unit({});\n"}
+    cut = [{**whole, name: content[: len(content) // 2]} for name, content in whole.items()]
+    for number, members in enumerate([whole, *cut]):
+        path = tmp_path / f"label-00-of-01.{number:016x}.tar"
+        with path.open("wb") as file:
+            write_tar(file, members.items())
+        if members == whole:
+            check_artifact(path, stage="draw_thumbnails")
+            assert read_header(path) == {"members": 2}
+        else:
+            with pytest.raises(ArtifactError, match="damaged"):
+                check_artifact(path, stage="draw_thumbnails")

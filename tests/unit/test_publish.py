@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import subprocess
@@ -33,7 +34,8 @@ class Results:
 
     def record(self, stage: str, name: str, parents: tuple[Parent, ...] = (), **facts: object) -> Record:
         recipe = name.encode().hex()[:16].ljust(16, "0")
-        ext = {"gather_masks": "tar", "report": "html", "train_cam": "pth"}.get(stage, "json")
+        tars = dict.fromkeys(("gather_masks", "draw_thumbnails"), "tar")
+        ext = (tars | {"report": "html", "train_cam": "pth"}).get(stage, "json")
         path = f"{stage}/all.{recipe}.{ext}"
         spec = {"config": {}, "files": {}, **facts}
         record = Record(recipe, stage, 1, "all", f"{stage} all", path, spec, parents, (), {})
@@ -57,6 +59,12 @@ class Results:
 
     def report(self) -> Parent:
         return self.write(self.record("report", "report"), b"<html>")
+
+    def thumbnails(self, unit: str) -> Parent:
+        record = self.record("draw_thumbnails", f"t {unit}")
+        stream = io.BytesIO()
+        write_tar(stream, [("0-photo.jpeg", b"photo"), ("rows.js", b"gallery.unit({});\n")])
+        return dataclasses.replace(self.write(record, stream.getvalue()), unit=unit)
 
     def write(self, record: Record, content: bytes) -> Parent:
         (self.folder / record.path).write_bytes(content)
@@ -115,6 +123,18 @@ def test_nothing_of_an_earlier_publication_stays(results):
     publish(recipe, results.output)
     assert results.tree() == PLAIN | {f"recipe-{recipe.stem}.json"}
     assert (results.output / "masks.json").read_text() == "masks.json of boundary"
+
+
+def test_thumbnails_lie_beside_the_report_by_shard(results):
+    units = ("train-00-of-01", "label-00-of-01")
+    recipe = results.publication(
+        "one", results.masks("full"), *map(results.thumbnails, units), results.report()
+    )
+    publish(recipe, results.output)
+    beside = {f"report_files/{unit}/{name}" for unit in units for name in ("0-photo.jpeg", "rows.js")}
+    assert {name for name in results.tree() if name.startswith("report_files")} == beside
+    publish(results.publication("two", results.masks("full"), results.report()), results.output)
+    assert not (results.output / "report_files").exists()
 
 
 def test_files_of_others_stay(results):

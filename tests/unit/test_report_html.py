@@ -4,15 +4,19 @@ import io
 import math
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.report import figures
 from irnet_pipe.report.bar_chart import Bar, BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, Series, render_chart, round_ticks
-from irnet_pipe.report.html import Gallery, Page, Picture, Row, Section, Table, Text, render
+from irnet_pipe.report.html import Page, Section, Text, render
+from irnet_pipe.report.pictures import Picture, data_uri, encode
+from irnet_pipe.report.table import Table, table_csv
 
 VOID_TAGS = {"meta", "img", "input", "line", "polyline"}
 NASTY = "<script>alert('x')</script> & \"ü\""
@@ -46,11 +50,6 @@ class Outline(HTMLParser):
 
 
 def page(title="run", name="cat"):
-    photo = np.full((6, 8, 3), 90, dtype=np.uint8)
-    pictures = [
-        Picture(name, figures.draw_photo(photo)),
-        Picture("labels", figures.draw_labels(np.eye(6, 8, dtype=np.uint8)), flat=True),
-    ]
     chart = Chart(name, [Series(name, [1, 2, 3], [0.5, math.nan, 0.25])], x_label="step", y_label=name)
     return Page(
         title=title,
@@ -61,7 +60,6 @@ def page(title="run", name="cat"):
                 "Per class", [Table([name, "AP"], [[name, 41.256], ["bus", math.nan], ["n", 3], ["-", None]])]
             ),
             Section("Training", [chart], lead=name),
-            Section("Pictures", [Gallery([Row(name, pictures, note=name)])]),
             Section("Settings", [Text(name)], folded=True),
         ],
     )
@@ -72,7 +70,7 @@ def test_page_is_well_formed_and_loads_nothing():
     assert "script" not in outline.tags
     assert "link" not in outline.tags
     links = [value for key, value in outline.attributes if key in ("src", "href")]
-    assert all(value.startswith(("data:image/", "#section-")) for value in links)
+    assert all(value.startswith(("data:text/csv;", "#section-")) for value in links)
     anchors = {value for key, value in outline.attributes if key == "id"}
     assert {value[1:] for value in links if value.startswith("#")} == anchors
 
@@ -89,8 +87,8 @@ def test_every_name_is_escaped():
     outline = Outline(html)
     assert "script" not in outline.tags
     assert "<script" not in html
-    assert outline.words.count(NASTY) >= 9
-    assert ("alt", NASTY) in outline.attributes
+    assert outline.words.count(NASTY) >= 8
+    assert ("aria-label", NASTY) in outline.attributes
 
 
 def test_equal_pages_give_equal_text():
@@ -102,12 +100,23 @@ def test_cells():
     assert cells == ["cat", "41.3", "bus", "–", "n", "3", "-", "–"]
 
 
-def test_pictures_are_embedded_as_jpeg_and_lossless_png():
-    uris = [value for key, value in Outline(render(page())).attributes if key == "src"]
-    kinds = [uri.split(";")[0] for uri in uris]
-    assert kinds == ["data:image/jpeg", "data:image/png"]
+def test_pictures_are_jpeg_or_lossless_png():
+    labels = Picture("labels", figures.draw_labels(np.eye(6, 8, dtype=np.uint8)), flat=True)
+    photo = Picture("photo", Image.new("RGB", (8, 6), "grey"))
+    uris = [data_uri(encode(picture), picture.kind) for picture in (photo, labels)]
+    assert [uri.split(";")[0] for uri in uris] == ["data:image/jpeg", "data:image/png"]
     with Image.open(io.BytesIO(base64.b64decode(uris[1].split(",")[1]))) as image:
-        np.testing.assert_array_equal(np.asarray(image)[0, 0], [128, 0, 0])
+        picture = np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(picture[0, :2], [[128, 0, 0, 255], [0, 0, 0, 0]])
+
+
+def test_tables_are_saved_as_csv():
+    table = Table(["class", "AP"], [["a, b", 41.25678], ["ü", math.nan], ["n", 3], ["-", None]])
+    assert table_csv(table) == 'class,AP\n"a, b",41.25678\nü,\nn,3\n-,\n'
+    outline = Outline(render(Page("run", [Section("Per class: all", [table])])))
+    links = dict(item for item in outline.attributes if item[0] in ("download", "href"))
+    assert links["download"] == "per_class_all.csv"
+    assert unquote(links["href"].partition(",")[2]) == table_csv(table)
 
 
 def points(chart):
@@ -161,34 +170,57 @@ def test_fit_keeps_the_aspect():
 def test_cam_is_hottest_where_any_class_is_and_may_be_empty():
     cam = np.zeros((2, 2, 2), dtype=np.float32)
     cam[1, 0, 0] = 1
-    picture = np.asarray(figures.draw_cam(PHOTO, cam)).astype(int)
-    assert picture.shape == (8, 8, 3)
-    assert picture[0, 0, 0] > picture[0, 0, 2]
-    assert picture[7, 7, 0] < picture[0, 0, 0]
-    assert np.unique(np.asarray(figures.draw_cam(PHOTO, cam[:0])).reshape(-1, 3), axis=0).shape == (1, 3)
+    picture = np.asarray(figures.draw_cam(cam)).tolist()
+    assert picture[0][0] == [122, 4, 3] and picture[0][1] == picture[1][1] == [48, 18, 59]
+    assert (np.asarray(figures.draw_cam(cam[:0])) == [48, 18, 59]).all()
+
+
+def rgba(image):
+    return np.asarray(image.convert("RGBA")).astype(int)
 
 
 def test_labels_wear_voc_colours_and_void_a_light_hatch():
     labels = np.array([[0, 1, 2]] + [[255] * 3] * 7, dtype=np.uint8)
-    picture = np.asarray(figures.draw_labels(labels))
-    assert picture[0].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
-    assert len(np.unique(picture[1:].reshape(-1, 3), axis=0)) == 2
+    picture = rgba(figures.draw_labels(labels))
+    assert picture[0].tolist() == [[0, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255]]
+    assert len(np.unique(picture[1:].reshape(-1, 4), axis=0)) == 2
     assert picture[1:].min() > 180
 
 
 def test_local_labels_wear_the_colours_of_their_classes():
     labels = np.array([[0, 1, 2, 255]], dtype=np.uint8)
-    shown = np.asarray(figures.draw_labels(labels, local_labels=[15, 20]))
-    expected = np.asarray(figures.draw_labels(np.array([[0, 15, 20, 255]], dtype=np.uint8)))
+    shown = rgba(figures.draw_labels(labels, local_labels=[15, 20]))
+    expected = rgba(figures.draw_labels(np.array([[0, 15, 20, 255]], dtype=np.uint8)))
     np.testing.assert_array_equal(shown, expected)
 
 
-def test_label_colours_repeat_beyond_254():
-    labels = np.array([[1, 255, 254, 508, 65535]], dtype=np.uint16)
-    picture = np.asarray(figures.draw_labels(labels, void=65535))[0].tolist()
-    assert picture[0] == picture[1] != [0, 0, 0]
+def test_label_colours_repeat_beyond_253():
+    labels = np.array([[1, 254, 253, 506, 65535]], dtype=np.uint16)
+    picture = rgba(figures.draw_labels(labels, void=65535))[0].tolist()
+    assert picture[0] == picture[1] != [0, 0, 0, 0]
     assert picture[2] == picture[3]
-    assert picture[4] in ([232, 232, 232], [205, 205, 205])
+    assert picture[4][:3] in ([232, 232, 232], [205, 205, 205])
+
+
+def test_classes_are_drawn_at_another_size():
+    mask = np.zeros((8, 6), dtype=bool)
+    mask[:4, :] = True
+    runs = [encode_rle(mask), encode_rle(~mask)]
+    picture = rgba(figures.draw_classes(np.array([1, 0]), runs, size=(8, 6), shown=(4, 3)))
+    assert picture[:, 0].tolist() == [[0, 128, 0, 255]] * 2 + [[128, 0, 0, 255]] * 2
+
+
+def test_masks_are_tinted_and_outlined_on_a_transparent_ground():
+    masks = np.zeros((70, 8, 8), dtype=bool)
+    masks[0, 1:7, 1:7] = True
+    picture = rgba(figures.draw_masks(masks))
+    colour = figures.INSTANCE_COLOURS[0].tolist()
+    assert picture[0, 0].tolist() == [0, 0, 0, 0]
+    assert picture[1, 1].tolist() == [*colour, 255]
+    assert picture[3, 3].tolist() == [*colour, figures.TINT]
+    repeated = rgba(figures.draw_masks(np.roll(masks, 64, axis=0)))
+    np.testing.assert_array_equal(repeated, picture)
+    assert not rgba(figures.draw_masks(masks[:0])).any()
 
 
 def test_boundary_is_brighter_where_it_is_stronger():

@@ -15,7 +15,8 @@ from first_stages import FIRST_STAGES, changed
 from irnet_pipe.config.documents import is_runtime
 from irnet_pipe.config.keys import leaves
 from irnet_pipe.errors import InputError
-from irnet_pipe.plan import STAGES, Artifact, shard_of
+from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.shards import shard_of
 from reruns import StandIns
 
 SHARDS = 2
@@ -26,6 +27,7 @@ ONE_SHARD = Counter(
     refine_displacement=1,
     propagate=1,
     export_masks=VARIANTS,
+    draw_thumbnails=1,
     gather_masks=VARIANTS,
     evaluate_cam=1,
     evaluate_masks=VARIANTS,
@@ -168,6 +170,7 @@ def test_a_value_changed_and_changed_back(run):
     assert stages(run.missing()) == Counter(
         propagate=2 * SHARDS,
         export_masks=2 * SHARDS * variants,
+        draw_thumbnails=2 * SHARDS,
         gather_masks=variants,
         evaluate_masks=variants,
         report=1,
@@ -184,7 +187,15 @@ def test_a_lost_shard_is_made_again_once_a_late_key_wants_it(run):
     run.values = changed(run.values, random_walk__beta=4)
     missing = run.missing()
     assert [artifact for artifact in missing if artifact.stage == "infer_cam"] == [lost]
-    late = {"propagate", "export_masks", "gather_masks", "evaluate_masks", "report", "publish"}
+    late = {
+        "propagate",
+        "export_masks",
+        "draw_thumbnails",
+        "gather_masks",
+        "evaluate_masks",
+        "report",
+        "publish",
+    }
     assert set(stages(missing)) == late | {"infer_cam"}
 
 

@@ -126,7 +126,14 @@ def test_changed_key(values):
     finish(values)
     found = status(merge(values, {"random_walk": {"beta": 4}}))
     beta = Difference("random_walk.beta", 10.0, 4.0)
-    assert to_do(found) == {"propagate", "export_masks", "gather_masks", "report", "publish"}
+    assert to_do(found) == {
+        "propagate",
+        "export_masks",
+        "draw_thumbnails",
+        "gather_masks",
+        "report",
+        "publish",
+    }
     assert reasons(found, "propagate") == {Reason("changed", differences=(beta,))}
     assert reasons(found, "export_masks") == {Reason("parents", parents=("propagate",))}
     assert of(found, "export_masks").state == "partial", "masks of the variant cam are there"
@@ -170,7 +177,7 @@ def test_appended_label_only_image_trains_nothing(values, photos):
     add_photo(photos, "new one", train=False)
     found = status(values)
     stages = {"infer_cam", "infer_irnet", "refine_displacement", "propagate", "export_masks"}
-    assert to_do(found) - {"gather_masks", "report", "publish"} == stages
+    assert to_do(found) - {"draw_thumbnails", "gather_masks", "report", "publish"} == stages
     assert not to_do(found) & TRAININGS
     for stage in stages:
         ((reason,), units) = reasons(found, stage), {a.unit for a, _ in of(found, stage).to_do}
@@ -298,7 +305,7 @@ def config_file(values, tmp_path):
 def test_exit_codes(values, config_file, capsys, tmp_path):
     config = config_file({})
     assert cli.main(["status", "--config", config]) == 1
-    assert "jobs to run: 38\n" in capsys.readouterr().out
+    assert "jobs to run: 42\n" in capsys.readouterr().out
     finish(values)
     assert cli.main(["status", "--config", config]) == 0
     assert "jobs to run: 0\n" in capsys.readouterr().out

@@ -21,6 +21,7 @@ WHOLE = Counter(
     refine_displacement=4,
     propagate=4,
     export_masks=12,
+    draw_thumbnails=4,
     gather_masks=3,
     evaluate_cam=1,
     evaluate_masks=3,
@@ -98,7 +99,7 @@ def test_artifacts_that_exist_are_leaves(project, monkeypatch):
     project.values["export"]["variants"] = ["full"]
     project.values["dataset"]["evaluate"] = None
     project.values["report"] = {"images": 0}
-    expected = {"export_masks", "gather_masks", "report", "publish"}
+    expected = {"export_masks", "draw_thumbnails", "gather_masks", "report", "publish"}
     trained = {"train_cam", "train_irnet", "calibrate_displacement", "infer_irnet", "mine_relations"}
     assert set(project.jobs(project.snakemake("--dry-run"))) - trained == expected
 

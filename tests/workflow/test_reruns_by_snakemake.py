@@ -25,6 +25,7 @@ KEYS = {
     "train_affinitynet": "affinitynet.train.lr",
     "propagate_affinitynet": "affinitynet.walk.beta",
     "export_masks": "export.instance.bg_threshold",
+    "draw_thumbnails": "report.thumbnail",
     "train_maskrcnn": "maskrcnn.train.lr",
     "infer_maskrcnn": "maskrcnn.infer.nms",
     "train_deeplab": "deeplab.train.lr",

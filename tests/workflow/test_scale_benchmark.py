@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-JOBS_OF_A_LABEL_SHARD = 8
-"""infer_cam, infer_irnet, refine_displacement, propagate, export_masks; gather_masks, report, publish."""
+JOBS_OF_A_LABEL_SHARD = 9
+"""infer_cam, infer_irnet, refine_displacement, propagate, export_masks, draw_thumbnails;
+gather_masks, report, publish."""
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_from_photos_to_published_segmenters(project):
         infer_maskrcnn=2,
         train_deeplab=1,
         infer_deeplab=2,
+        draw_thumbnails=2,
         gather_masks=3,
         evaluate_cam=1,
         evaluate_masks=3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 from tiny_project import ROOT, Project
 
 from irnet_pipe.recipes import read_record
+from irnet_pipe.report.gallery_data import read_unit
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +33,7 @@ WHOLE = Counter(
     refine_displacement=UNITS,
     propagate=UNITS,
     export_masks=UNITS * VARIANTS,
+    draw_thumbnails=UNITS,
     gather_masks=VARIANTS,
     evaluate_cam=1,
     evaluate_masks=VARIANTS,
@@ -79,6 +82,53 @@ def test_what_people_open(project):
     masks = json.loads(published["tiny/masks.json"])
     assert len(masks["images"]) == 8
     assert "full" in published["tiny/summary.txt"].decode()
+
+
+def test_report_of_snakemake_over_the_whole_graph(project):
+    project.values["runtime"]["whole_graph"] = True
+    done = project.snakemake("--report", "whole.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Missing metadata" not in done.stdout + done.stderr
+    page = (project.folder / "whole.html").read_text(encoding="utf-8")
+    for told in (
+        "from image-level labels by IRNet",
+        "a gallery of the labelled images",
+        "How many images and masks",
+    ):
+        assert told in page, told
+    assert "mIoU of the semantic masks" in page
+    for rule in (*WHOLE, "tiny/report.html", "tiny/scores.csv", "tiny/counts.json"):
+        assert rule in page, rule
+
+
+def test_review_is_honoured(project):
+    """A mask that is marked wrong is gone from what is published; nothing above its masks runs again."""
+    before = json.loads(project.published()["tiny/masks.json"])
+    (row,) = [found for found in rows_of(project) if found["id"] == "label only"]
+    said = {
+        "format": "irnet_pipe.review",
+        "version": 1,
+        "images": {"label only": {"wrong": [row["masks"][0]["name"]]}},
+    }
+    (project.folder / "review.json").write_text(json.dumps(said), encoding="utf-8")
+    project.values["review"] = "review.json"
+    assert project.run() == Counter(
+        export_masks=1, draw_thumbnails=1, gather_masks=1, evaluate_masks=1, report=1, publish=1
+    )
+    after = json.loads(project.published()["tiny/masks.json"])
+    assert after["images"] == before["images"]
+    assert len(after["annotations"]) == len(before["annotations"]) - 1
+    (now,) = [found for found in rows_of(project) if found["id"] == "label only"]
+    assert [mask["name"] for mask in now["left_out"]] == [row["masks"][0]["name"]]
+    del project.values["review"]
+    assert project.run() == PUBLISH
+
+
+def rows_of(project) -> list[dict]:
+    """What the published gallery is told of each image."""
+    page = project.published()["tiny/report.html"].decode()
+    units = re.findall(r"^gallery\.unit\(.*\);$", page, flags=re.MULTILINE)
+    return [row for unit in units for row in read_unit(f"{unit}\n")["rows"]]
 
 
 def test_every_job_tells_what_it_did_and_cost(project):
@@ -151,6 +201,7 @@ def test_changed_walk_and_back(project):
     expected = Counter(
         propagate=UNITS,
         export_masks=UNITS * (VARIANTS - 1),
+        draw_thumbnails=UNITS,
         gather_masks=VARIANTS - 1,
         evaluate_masks=VARIANTS - 1,
         report=1,
@@ -166,7 +217,12 @@ def test_changed_threshold_of_export(project):
     project.values["export"]["instance"] = {"bg_threshold": 0.5}
     masks = UNITS * VARIANTS
     assert project.run() == Counter(
-        export_masks=masks, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1, publish=1
+        export_masks=masks,
+        draw_thumbnails=UNITS,
+        gather_masks=VARIANTS,
+        evaluate_masks=VARIANTS,
+        report=1,
+        publish=1,
     )
 
 
@@ -176,7 +232,11 @@ def test_sweep_shares_what_is_there(project):
     ran = project.run()
     publications = [rule for rule in ran if rule.startswith("publish_")]
     assert ran - Counter(publications) == Counter(
-        export_masks=UNITS * VARIANTS, gather_masks=VARIANTS, evaluate_masks=VARIANTS, report=1
+        export_masks=UNITS * VARIANTS,
+        draw_thumbnails=UNITS,
+        gather_masks=VARIANTS,
+        evaluate_masks=VARIANTS,
+        report=1,
     )
     swept = project.published()
     same, other = (f"tiny/export.instance.bg_threshold={value}/" for value in (0.25, 0.5))

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+from snakemake.io import report as shown_in_report
 from snakemake.settings.types import DeploymentMethod
 
 # From a clone, this process and its jobs find the package without its being installed.
@@ -136,6 +137,23 @@ def targets(publication):
     return [
         f"{folder}/{PUBLISHED_MASKS}",
         f"{folder}/{marker_name(publication.recipe)}",
+    ]
+
+
+def for_report(publication):
+    """What snakemake --report shows of a publication."""
+    folder, run = folder_of(publication), publication.spec["run"]
+    shown = [("report.html", "report", "Report"), ("counts.json", "masks", "Masks")]
+    if any(parent.stage == "evaluate_masks" for parent in publication.parents):
+        shown.append(("scores.csv", "scores", "Scores"))
+    return [
+        shown_in_report(
+            f"{folder}/{name}",
+            caption=f"../report/{caption}.rst",
+            category=category,
+            labels={"run": run},
+        )
+        for name, caption, category in shown
     ]
 
 

@@ -70,6 +70,29 @@ rule evaluate_masks:
         stage_command("evaluate_masks")
 
 
+rule draw_thumbnails:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/draw_thumbnails/{{unit}}.{{recipe}}.tar",
+    log:
+        f"{RESULTS}/logs/draw_thumbnails/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_thumbnails/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    shell:
+        stage_command("draw_thumbnails")
+
+
 rule report:
     input:
         parents,
@@ -102,6 +125,7 @@ for publication in PUBLICATIONS:
             published(publication),
         output:
             targets(publication),
+            *for_report(publication),
         log:
             f"{RESULTS}/logs/publish/{publication.recipe}.log",
         benchmark:

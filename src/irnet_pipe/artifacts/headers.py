@@ -64,7 +64,7 @@ def _of_json(path: Path) -> dict[str, Any]:
 def _of_tar(path: Path) -> dict[str, Any]:
     with open_tar(path) as archive:
         header: dict[str, Any] = {"members": len(archive.getmembers())}
-        name = "masks.json" if "masks.json" in archive.getnames() else "counts.json"
-        masks = archive.extractfile(name)
+        name = next((name for name in ("masks.json", "counts.json") if name in archive.getnames()), None)
+        masks = archive.extractfile(name) if name else None  # thumbnails state nothing of themselves
         stated = STATED_RECIPE.search(masks.read(DESCRIPTION_BYTES)) if masks else None
     return header | ({"recipe": stated[1].decode()} if stated else {})

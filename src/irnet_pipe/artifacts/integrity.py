@@ -97,6 +97,12 @@ def _check_member(name: str, content: bytes) -> None:
     if name.endswith(".png"):
         with Image.open(io.BytesIO(content)) as picture:
             picture.verify()  # compares the checksum of every chunk
+    elif name.endswith(".jpeg"):
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+    elif name.endswith(".js"):
+        if not content.decode().endswith(");\n"):
+            raise ValueError(f"the end of {name} is missing")
     else:
         json.loads(content)
 

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from irnet_pipe.config.affinitynet import AffinityNetSection
 from irnet_pipe.config.crf import Crf
 from irnet_pipe.config.presets import PresetName
+from irnet_pipe.config.report import Report
 from irnet_pipe.config.section import (
     Backbone,
     Fraction,
@@ -279,12 +280,6 @@ class Evaluation(Section):
     )
 
 
-class Report(Section):
-    """The report of pictures."""
-
-    images: int = Field(24, ge=0, le=500, description="Images shown side by side.")
-
-
 class Shards(Section):
     """Work is cut by a hash of the image_id."""
 
@@ -338,6 +333,11 @@ class Config(Section):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the trainings.")
     shards: Shards = Field(default_factory=Shards, description="Shards.")
     dataset: Dataset = Field(default_factory=Dataset, description="Photos and labels.")
+    review: OptionalText = Field(
+        None,
+        description="What a person found in the gallery of a report: the review.json that was saved there. Unusable "
+        "images are left out, labels corrected, and masks marked wrong left out of exports.",
+    )
     cam: Cam = Field(default_factory=Cam, description="Classifier.")
     relations: Relations = Field(default_factory=Relations, description="Relations.")
     irnet: Irnet = Field(default_factory=Irnet, description="IRNet.")

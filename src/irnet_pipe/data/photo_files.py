@@ -170,16 +170,6 @@ def decode(data: bytes, path: Path, *, max_pixels: int | None = None) -> Image:
         ) from None
 
 
-def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
-    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
-    longest = max(height, width)
-    if long_side is None or longest <= long_side:
-        return height, width
-    # Rounded half up, in integers: the same on every machine.
-    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
-    return scaled[0], scaled[1]
-
-
 def _check_pixels(path: Path, pixels: int, max_pixels: int | None) -> None:
     if max_pixels is not None and pixels > max_pixels:
         raise InputError(
@@ -210,3 +200,103 @@ def _check_single(path: Path, image: Image) -> None:
             f"{path}: holds {pictures} pictures, as animations and stacks do, one is expected; save the one that "
             "counts as a file of its own"
         )
+
+
+def working_size(height: int, width: int, *, long_side: int | None) -> tuple[int, int]:
+    """Size (height, width) at which a photo is processed: the longer side `long_side` at most, none 0."""
+    longest = max(height, width)
+    if long_side is None or longest <= long_side:
+        return height, width
+    # Rounded half up, in integers: the same on every machine.
+    scaled = [max(1, (2 * side * long_side + longest) // (2 * longest)) for side in (height, width)]
+    return scaled[0], scaled[1]
+
+
+def examine(path: Path, *, max_pixels: int) -> PhotoFacts:
+    """Digest and size of a photo or label map, which is decoded in full.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(_unreadable(path, error)) from None
+    image = decode(data, path, max_pixels=max_pixels)
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    return PhotoFacts(digest, image.height, image.width, _largest_label(image))
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if path.is_symlink() and error.errno in (errno.ENOENT, errno.ELOOP):
+        return (
+            f"{path}: a link to {path.readlink()}, which does not exist; put the file back, or take the photo out of "
+            "the lists"
+        )
+    return f"{path}: cannot be read ({error.strerror}); check the file's permissions"
+
+
+def _largest_label(image: Image) -> int | None:
+    if image.mode not in LABEL_MODES:
+        return None
+    found = image.histogram()[:VOID]
+    return max((value for value, pixels in enumerate(found) if pixels), default=0)
+
+
+def examine_all(
+    files: Mapping[str, tuple[str, FileStat]],
+    *,
+    cache: StatCache,
+    max_pixels: int,
+    problems: Problems,
+    title: str,
+) -> dict[str, PhotoFacts]:
+    """Examine photos; those seen before are not opened again.
+
+    Args:
+        files: any key → absolute path and stat; paths as text, since there may be very many.
+        cache: of earlier looks.
+        max_pixels: greatest number of pixels.
+        problems: takes a message for each photo that cannot be used.
+        title: what is examined: photos or label maps.
+
+    Returns:
+        Key → facts, for the photos that can be used.
+    """
+    facts: dict[str, PhotoFacts] = {}
+    new: list[str] = []
+    for key, (path, stat) in files.items():
+        known = cache.get(title, path, stat)
+        # The bound may have been lowered since; a new look words the error.
+        if known is None or known[1] * known[2] > max_pixels:
+            new.append(key)
+        else:
+            facts[key] = PhotoFacts(*known)
+    for key, found in _look(new, files, max_pixels=max_pixels, title=title):
+        if isinstance(found, InputError):
+            problems.add_error(f"unusable {title}", found)
+        else:
+            path, stat = files[key]
+            cache.put(title, path, stat, found)
+            facts[key] = found
+    return facts
+
+
+def _look(
+    keys: list[str], files: Mapping[str, tuple[str, FileStat]], *, max_pixels: int, title: str
+) -> Iterator[tuple[str, PhotoFacts | InputError]]:
+    def look(key: str) -> PhotoFacts | InputError:
+        try:
+            return examine(Path(files[key][0]), max_pixels=max_pixels)
+        except InputError as error:
+            return error
+
+    progress = Progress(total=len(keys), title=f"examining new {title}")
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        # In batches, so that an interrupt waits for few.
+        for start in range(0, len(keys), BATCH):
+            batch = keys[start : start + BATCH]
+            for done, (key, found) in enumerate(zip(batch, pool.map(look, batch), strict=True), start + 1):
+                if len(keys) > QUIET_UP_TO:
+                    progress.update(done)
+                yield key, found

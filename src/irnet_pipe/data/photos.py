@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from irnet_pipe.data.photo_files import decode, working_size
 from irnet_pipe.errors import InputError
+
+if TYPE_CHECKING:  # most of those who open photos do without torch
+    import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -57,6 +60,8 @@ def rescale(photo: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 def normalise(photo: NDArray[np.uint8]) -> torch.Tensor:
     """Normalise a photo (H, W, 3) uint8 by ImageNet's mean and deviation → (3, H, W) float32."""
+    import torch
+
     scaled = torch.from_numpy(photo).permute(2, 0, 1).float() / 255
     mean, deviation = (torch.tensor(value)[:, None, None] for value in (IMAGENET_MEAN, IMAGENET_DEVIATION))
     return (scaled - mean) / deviation

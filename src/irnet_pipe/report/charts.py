@@ -31,7 +31,7 @@ class Chart:
 
 
 def render_chart(chart: Chart) -> str:
-    """The chart as a <figure> with an <svg> in it; style.py colours the classes series-0 … series-5."""
+    """The chart as a <figure> with an <svg> in it; page.css colours the classes series-0 … series-5."""
     lines = [_points(series, log_y=chart.log_y) for series in chart.series]
     everything = [point for line in lines for point in line]
     x_axis = _Axis.over([x for x, _ in everything], start=LEFT, end=WIDTH - RIGHT)

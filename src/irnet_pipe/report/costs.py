@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from irnet_pipe.recipes import Record
-from irnet_pipe.report.html import Cell, Page, Section, Table, render
+from irnet_pipe.report.html import Page, Section, render
+from irnet_pipe.report.table import Cell, Table
 from irnet_pipe.report.timeline import Bar, Timeline
 from irnet_pipe.runtime.attempts import Attempt
 from irnet_pipe.runtime.progress import duration

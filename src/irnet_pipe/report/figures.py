@@ -1,4 +1,4 @@
-"""Arrays of the pipeline as RGB pictures. Pure functions; a picture has the size of the array it shows."""
+"""Arrays of the pipeline as pictures. Pure functions; a picture has the size of the array it shows."""
 
 import colorsys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from irnet_pipe.export.voc import MAX_LABELS, VOID, voc_palette
+from irnet_pipe.export.voc import VOID, voc_palette
 from irnet_pipe.numerics.run_lengths import decode_rle
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -40,7 +40,6 @@ INFERNO = (
 )
 
 HATCH_WIDTH = 4
-HATCH_COLOURS = np.array([(232, 232, 232), (205, 205, 205)], dtype=np.uint8)
 GOLDEN_RATIO = 0.618034
 
 
@@ -51,30 +50,21 @@ def fit(image: Image.Image, *, long_side: int, smooth: bool = True) -> Image.Ima
     return image.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
 
 
-def draw_photo(photo: UInt8Array) -> Image.Image:
-    """The photo itself, (H, W, 3) uint8."""
-    return Image.fromarray(photo)
-
-
-def draw_cam(photo: UInt8Array, cam: FloatArray) -> Image.Image:
-    """The strongest CAM at each pixel as heat over the photo.
+def draw_cam(cam: FloatArray) -> Image.Image:
+    """The strongest CAM at each pixel as heat.
 
     Args:
-        photo: (H, W, 3) uint8.
-        cam: (k, h, w) in [0, 1], any grid; scaled to the photo. k may be 0.
+        cam: (k, h, w) in [0, 1]. k may be 0.
     """
-    strongest = cam.max(axis=0, initial=0).astype(np.float32)
-    heat = _resized(strongest, height=photo.shape[0], width=photo.shape[1])
-    colours = colour_map(heat, anchors=TURBO).astype(np.float32)
-    opacity = (0.25 + 0.5 * np.clip(heat, 0, 1))[..., None]
-    grey = photo.astype(np.float32).mean(axis=2, keepdims=True)
-    return Image.fromarray(np.rint(grey * (1 - opacity) + colours * opacity).astype(np.uint8))
+    return Image.fromarray(colour_map(cam.max(axis=0, initial=0), anchors=TURBO))
 
 
 def draw_labels(
     labels: npt.NDArray[np.integer], *, local_labels: Sequence[int] | None = None, void: int = VOID
 ) -> Image.Image:
-    """A label map in VOC colours, void as a light grey hatch; beyond 254 labels the colours repeat.
+    """A label map in VOC colours, background transparent, void as a light grey hatch.
+
+    Beyond 253 labels the colours repeat: a palette has two more for the hatch and one for the background.
 
     Args:
         labels: (H, W): 0 background, 1… labels, and void.
@@ -85,9 +75,38 @@ def draw_labels(
     shown = np.where(is_void, 0, labels).astype(np.int64)
     if local_labels is not None:
         shown = np.array([0, *local_labels])[shown]
-    picture = voc_palette()[np.where(shown > 0, 1 + (shown - 1) % MAX_LABELS, 0)]
-    picture[is_void] = _hatch(*labels.shape)[is_void]
-    return Image.fromarray(picture)
+    index = np.where(shown > 0, 1 + (shown - 1) % HATCH, 0)
+    index[is_void] = (HATCH + 1 + _stripes(*labels.shape))[is_void]
+    return _indexed(index, LABEL_COLOURS, opacity=[0] + [255] * HATCH + [200, 200])
+
+
+def draw_masks(masks: npt.NDArray[np.bool_]) -> Image.Image:
+    """Instance masks on a transparent ground, each tinted and outlined in its colour; later ones lie on top.
+
+    Args:
+        masks: (m, H, W) bool; mask i has colour i of `INSTANCE_COLOURS`, which repeat.
+    """
+    index = np.zeros(masks.shape[1:], dtype=np.uint8)
+    for number, mask in enumerate(masks):
+        tint = 1 + 2 * (number % len(INSTANCE_COLOURS))
+        index[mask] = tint
+        index[_outline(mask)] = tint + 1
+    colours = np.concatenate([np.zeros((1, 3), dtype=np.uint8), np.repeat(INSTANCE_COLOURS, 2, axis=0)])
+    return _indexed(index, colours, opacity=[0] + [TINT, 255] * len(INSTANCE_COLOURS))
+
+
+def draw_classes(
+    class_id: npt.NDArray[np.integer],
+    masks: Sequence[npt.NDArray[np.uint32]],
+    *,
+    size: tuple[int, int],
+    shown: tuple[int, int],
+) -> Image.Image:
+    """A semantic mask, given by the run lengths of each class, as `draw_labels` draws label maps; see `decode_at`."""
+    labels = np.zeros(shown, dtype=np.int64)
+    for number, mask in zip(class_id.tolist(), decode_at(masks, size=size, shown=shown), strict=True):
+        labels[mask] = number + 1
+    return draw_labels(labels, void=-1)
 
 
 def draw_boundary(boundary: FloatArray) -> Image.Image:
@@ -157,15 +176,17 @@ def distinct_colours(n: int) -> UInt8Array:
     return np.asarray(np.rint(255 * np.array(colours).reshape(n, 3)), dtype=np.uint8)
 
 
-def _resized(values: npt.NDArray[np.float32], *, height: int, width: int) -> npt.NDArray[np.float32]:
-    image = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def _stripes(height: int, width: int) -> npt.NDArray[np.integer]:
+    """(height, width) 0 and 1 in diagonal stripes."""
+    return (np.arange(height)[:, None] + np.arange(width)) // HATCH_WIDTH % 2
 
 
-def _hatch(height: int, width: int) -> UInt8Array:
-    """Diagonal stripes."""
-    diagonal = np.arange(height)[:, None] + np.arange(width)
-    return np.asarray(HATCH_COLOURS[diagonal // HATCH_WIDTH % 2])
+def _indexed(index: npt.NDArray[np.integer], colours: UInt8Array, *, opacity: Sequence[int]) -> Image.Image:
+    """A palette picture; `opacity` of each colour, 0…255, is stored with it as PNG."""
+    image = Image.fromarray(index.astype(np.uint8))
+    image.putpalette(colours.tobytes())
+    image.info["transparency"] = bytes(opacity)
+    return image
 
 
 def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -175,3 +196,15 @@ def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         padded = np.pad(inner, 1)
         inner = inner & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
+
+
+HATCH = 253
+"""Labels that have a colour of their own beside the hatch of void."""
+LABEL_COLOURS = np.concatenate(
+    [voc_palette()[: HATCH + 1], np.array([(232, 232, 232), (205, 205, 205)], dtype=np.uint8)]
+)
+"""(256, 3): background, labels, and the two colours of the hatch."""
+INSTANCE_COLOURS = distinct_colours(64)
+"""Colours of instances in the order of their numbers; they repeat."""
+TINT = 150
+"""Opacity of a mask within its outline, of 255."""

@@ -1,146 +1,126 @@
-"""The pictures of the report: what every stage made of a photo, side by side."""
+"""The gallery of a report: images with their thumbnails, some with every layer; what they add up to per class."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-
-from irnet_pipe.artifacts.class_maps import read_class_maps
-from irnet_pipe.artifacts.io import ShardSet
-from irnet_pipe.artifacts.irnet_maps import has_irnet_maps, read_boundary, read_displacement
-from irnet_pipe.artifacts.json_files import read_json
-from irnet_pipe.artifacts.masks import read_instances, semantic_map
-from irnet_pipe.data.image_list import ImageEntry
-from irnet_pipe.data.photos import load_photo
-from irnet_pipe.evaluation.ground_truth import GroundTruth, open_truth
-from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.report import figures
-from irnet_pipe.report.html import Gallery, Picture, Row
+from irnet_pipe.artifacts.tar_files import open_tar
+from irnet_pipe.errors import ArtifactError
+from irnet_pipe.report import pictures
+from irnet_pipe.report.figures import HATCH, INSTANCE_COLOURS, LABEL_COLOURS
+from irnet_pipe.report.gallery_data import (
+    FOLDER,
+    ROWS,
+    files_call,
+    layers_call,
+    page_call,
+    read_unit,
+)
+from irnet_pipe.report.html import Gallery
+from irnet_pipe.report.layers import classes_of, draw_layers, instances_of
+from irnet_pipe.report.pictures import data_uri
+from irnet_pipe.report.table import Table
 from irnet_pipe.runtime.job import Job
 
-KINDS = {
-    "infer_cam": "cam",
-    "mine_relations": "relations",
-    "infer_irnet": "irnet_maps",
-    "refine_displacement": "instances",
-}
-SHOWN_LONG_SIDE = 640
-SURE = 0.5
-"""Score from which detections are shown."""
+
+def gallery(job: Job, units: Sequence[Path]) -> Gallery:
+    """The gallery; thumbnails are in it or, where the recipe says so, beside it.
+
+    Args:
+        job: of the report.
+        units: tars of draw_thumbnails.
+    """
+    return Gallery([page_call(_facts(job, units)), *_thumbnails(job, units), *_layers(job)])
 
 
-def gallery(job: Job) -> Gallery:
-    """Rows of pictures of the images that the recipe names."""
-    shown = set(job.fact("shown"))
-    with ExitStack() as stack:
-        sources = {
-            stage: stack.enter_context(ShardSet(job.parents(stage), kind=kind))
-            for stage, kind in KINDS.items()
-        }
-        masks, predicted = (
-            {name: stack.enter_context(ShardSet(job.masks(name)[1], kind="masks")) for name in names}
-            for names in (job.fact("variants"), job.record.spec.get("learnt_from", ()))
-        )
-        truth = None
-        if "truth" in job.record.spec:
-            truth = open_truth(job.truth, root=job.root, class_names=job.fact("classes"))
-        drawer = _Drawer(job, sources, masks, predicted, truth)
-        entries = [entry for entry in job.images if entry.image_id in shown]
-        return Gallery([drawer.row(entry) for entry in job.progress(entries, total=len(entries))])
+def rows(units: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Rows of all images, shard by shard."""
+    for path in units:
+        try:
+            yield from read_unit(_script(path))["rows"]
+        except (KeyError, ValueError) as error:
+            raise _damaged(path, error) from None
 
 
-class _Drawer:
-    def __init__(
-        self,
-        job: Job,
-        sources: dict[str, ShardSet],
-        masks: dict[str, ShardSet],
-        predicted: dict[str, ShardSet],
-        truth: GroundTruth | None,
-    ) -> None:
-        self.job, self.sources, self.masks, self.truth = job, sources, masks, truth
-        self.predicted = predicted
-        self.names = job.fact("classes")
-        calibration = job.parents("calibrate_displacement")
-        mean = read_json(calibration[0], kind="calibration")["mean_displacement"] if calibration else [0, 0]
-        self.mean = np.asarray(mean, dtype=np.float32)[:, None, None]
+def class_table(units: Sequence[Path], class_names: Sequence[str]) -> Table:
+    """Images and masks of each class."""
+    images, empty = [0] * len(class_names), [0] * len(class_names)
+    scores: list[list[float]] = [[] for _ in class_names]
+    areas: list[list[float]] = [[] for _ in class_names]
+    for row in rows(units):
+        for mask in row["masks"]:
+            scores[mask["class"]].append(mask["score"])
+            areas[mask["class"]].append(100 * mask["area"])
+        for class_id in row["labels"]:
+            images[class_id] += 1
+            empty[class_id] += class_id not in {mask["class"] for mask in row["masks"]}
+    columns = ("class", "images", "without mask", "masks", "median score", "median size, %")
+    cells = [
+        [name, images[i], empty[i], len(scores[i]), _median(scores[i]), _median(areas[i])]
+        for i, name in enumerate(class_names)
+    ]
+    return Table(columns, cells, decimals=2)
 
-    def row(self, entry: ImageEntry) -> Row:
-        """All pictures of one image; stages that have nothing of it are left out."""
-        size = self.sources["infer_cam"].size(entry.image_id)
-        self.photo = load_photo(self.job.photo(entry), long_side=max(size.working))
-        pictures = [Picture("photo", figures.draw_photo(self.photo))]
-        of_maps = (self._cam, self._relations, self._irnet, self._instance_map)
-        for draw in (*of_maps, self._masks, self._predictions, self._truth):
-            pictures += list(draw(entry))
-        class_id, _ = read_class_maps(self.sources["infer_cam"], entry.image_id)
-        labels = ", ".join(self.names[i] for i in class_id) or "no class"
-        note = labels if entry.labels is not None else f"{labels} (predicted)"
-        return Row(entry.image_id, [self._fit(picture) for picture in pictures], note=note)
 
-    def _fit(self, picture: Picture) -> Picture:
-        side = min(SHOWN_LONG_SIDE, max(self.photo.shape[:2]))
-        image = figures.fit(picture.image, long_side=side, smooth=not picture.flat)
-        return Picture(picture.caption, image, flat=picture.flat)
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
 
-    def _cam(self, entry: ImageEntry) -> Iterator[Picture]:
-        _, maps = read_class_maps(self.sources["infer_cam"], entry.image_id)
-        if maps:
-            cam = highres_cam([torch.from_numpy(map_) for map_ in maps], size=self.photo.shape[:2])
-            yield Picture("CAM", figures.draw_cam(self.photo, cam.numpy()))
 
-    def _relations(self, entry: ImageEntry) -> Iterator[Picture]:
-        source = self.sources["mine_relations"]
-        if entry.image_id in source and "label" in source.names(entry.image_id):
-            class_id = source.read(entry.image_id, "class_id")
-            label = source.read(entry.image_id, "label")
-            local = [int(i) + 1 for i in class_id]
-            yield Picture("confident labels", figures.draw_labels(label, local_labels=local), flat=True)
+def _facts(job: Job, units: Sequence[Path]) -> dict[str, Any]:
+    names = job.fact("classes")
+    published = job.fact("variants")[-1]
+    return {
+        "classes": names,
+        "colours": [_hex(LABEL_COLOURS[1 + i % HATCH]) for i in range(len(names))],
+        "instance_colours": [_hex(colour) for colour in INSTANCE_COLOURS],
+        "layers": {"instances": instances_of(published), "classes": classes_of(published)},
+        "folder": FOLDER,
+        "beside": [_name(path) for path in units] if job.fact("beside") else [],
+    }
 
-    def _irnet(self, entry: ImageEntry) -> Iterator[Picture]:
-        source = self.sources["infer_irnet"]
-        if entry.image_id in source and has_irnet_maps(source, entry.image_id):
-            displacement = read_displacement(source, entry.image_id) - self.mean
-            yield Picture("boundary", figures.draw_boundary(read_boundary(source, entry.image_id)))
-            yield Picture("displacement", figures.draw_displacement(displacement))
 
-    def _instance_map(self, entry: ImageEntry) -> Iterator[Picture]:
-        source = self.sources["refine_displacement"]
-        if entry.image_id in source and "instance_map" in source.names(entry.image_id):
-            instance_map = source.read(entry.image_id, "instance_map")
-            yield Picture("instance map", figures.draw_instance_map(instance_map), flat=True)
+def _thumbnails(job: Job, units: Sequence[Path]) -> Iterator[str]:
+    """What the page itself holds of the shards."""
+    if job.fact("beside"):
+        return
+    for path in units:
+        yield _script(path)
+        files = {}
+        with open_tar(path) as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                if content is not None and member.name != ROWS:
+                    files[member.name] = data_uri(content.read(), member.name.rpartition(".")[2])
+        yield files_call(_name(path), files)
 
-    def _masks(self, entry: ImageEntry) -> Iterator[Picture]:
-        size = (entry.height, entry.width)
-        for variant, source in self.masks.items():
-            found = read_instances(source, entry.image_id).without_fragments()
-            yield self._instances(f"instances, {variant}", found.runs, size)
-        label = semantic_map(source, entry)
-        yield Picture(f"semantic mask, {variant}", figures.draw_labels(label), flat=True)
 
-    def _predictions(self, entry: ImageEntry) -> Iterator[Picture]:
-        """What segmenters see; of detections only those that are surer than not."""
-        size = (entry.height, entry.width)
-        for name, source in self.predicted.items():
-            if "instance_score" not in source.names(entry.image_id):
-                yield Picture(
-                    f"semantic mask, {name}", figures.draw_labels(semantic_map(source, entry)), flat=True
-                )
-                continue
-            found = read_instances(source, entry.image_id)
-            sure = [found.runs[i] for i in np.flatnonzero(found.score >= SURE)]
-            yield self._instances(f"instances, {name}, score ≥ {SURE}", sure, size)
+def _layers(job: Job) -> Iterator[str]:
+    if job.fact("shown"):
+        for entry, layers in draw_layers(job):
+            yield layers_call(entry.image_id, [(layer, pictures.encode(layer)) for layer in layers])
 
-    def _truth(self, entry: ImageEntry) -> Iterator[Picture]:
-        if self.truth is not None and entry.image_id in self.truth:
-            true = self.truth.masks(entry.image_id, size=(entry.height, entry.width)).without_crowds()
-            yield self._instances("ground truth", true.runs, true.size)
 
-    def _instances(self, caption: str, masks: Sequence[np.ndarray], size: tuple[int, int]) -> Picture:
-        """Instances over the photo, at the size at which the photo is shown."""
-        shown = (self.photo.shape[0], self.photo.shape[1])
-        stack = figures.decode_at(masks, size=size, shown=shown)
-        return Picture(caption, figures.draw_instances(self.photo, stack))
+def _script(path: Path) -> str:
+    """rows.js of a shard."""
+    with open_tar(path) as tar:
+        try:
+            content = tar.extractfile(ROWS)
+        except KeyError as error:
+            raise _damaged(path, error) from None
+        return content.read().decode() if content is not None else ""
+
+
+def _damaged(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again")
+
+
+def _name(path: Path) -> str:
+    """Unit of an artifact."""
+    return path.name.split(".")[0]
+
+
+def _hex(colour: Sequence[int]) -> str:
+    return "#" + "".join(f"{int(channel):02x}" for channel in colour)

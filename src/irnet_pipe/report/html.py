@@ -1,70 +1,24 @@
-"""One self-contained HTML page: pictures as data URIs, style inline, no script, nothing loaded."""
+"""One HTML page: style, scripts and pictures are in it; nothing is loaded but what lies beside it on disk."""
 
-import base64
-import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-
-from PIL import Image
+from pathlib import Path
 
 from irnet_pipe.report.bar_chart import BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, render_chart
-from irnet_pipe.report.style import STYLE
+from irnet_pipe.report.table import Table, render_table
 from irnet_pipe.report.timeline import Timeline, render_timeline
 
-
-@dataclass(frozen=True)
-class Number:
-    """A number as it is to be printed."""
-
-    text: str
-
-
-Cell = str | Number | int | float | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; numbers are set right, nan and None as a dash. The first column names the row.
-
-    Attributes:
-        columns: headings.
-        rows: cells, one per column.
-        decimals: of floats.
-        note: a sentence below the table.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    decimals: int = 1
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture with its caption. flat: few colours (label maps): stored as PNG, everything else as JPEG."""
-
-    caption: str
-    image: Image.Image
-    flat: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """Pictures of one photo, side by side."""
-
-    title: str
-    pictures: Sequence[Picture]
-    note: str = ""
+SCRIPTS = ("gallery.js", "review.js", "viewer.js", "grid.js")
+"""Those of the gallery, in the order in which they need each other."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Rows of pictures."""
+    """Images to look through. calls: what the scripts are told (gallery_data.py)."""
 
-    rows: Sequence[Row]
+    calls: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -110,12 +64,14 @@ def render(page: Page) -> str:
         f'<a class="page" href="{escape(target)}">{escape(name)}</a>' for name, target in page.links
     )
     sections = "\n".join(_section(section, anchor=f"section-{i}") for i, section in enumerate(page.sections))
+    has_gallery = any(isinstance(block, Gallery) for section in page.sections for block in section.blocks)
+    style = _own_file("page.css") + (_own_file("gallery.css") if has_gallery else "")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(page.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(page.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{escape(page.title)}</h1><p>{escape(page.subtitle)}</p>"
-        f'<dl class="figures">{figures}</dl><nav>{links}</nav></header>\n'
+        f'<dl class="figures">{figures}</dl><nav aria-label="sections">{links}</nav></header>\n'
         f"<main>\n{sections}\n</main>\n</body>\n</html>\n"
     )
 
@@ -124,7 +80,7 @@ def _section(section: Section, *, anchor: str) -> str:
     lead = f'<p class="lead">{escape(section.lead)}</p>' if section.lead else ""
     charts = [block for block in section.blocks if isinstance(block, Chart | BarChart)]
     body = lead + "".join(
-        _block(block) for block in section.blocks if not isinstance(block, Chart | BarChart)
+        _block(block, section) for block in section.blocks if not isinstance(block, Chart | BarChart)
     )
     if charts:
         body += f'<div class="charts">{"".join(_chart(chart) for chart in charts)}</div>'
@@ -138,65 +94,22 @@ def _chart(chart: Chart | BarChart) -> str:
     return render_chart(chart) if isinstance(chart, Chart) else render_bar_chart(chart)
 
 
-def _block(block: Table | Timeline | Gallery | Text) -> str:
+def _block(block: Table | Timeline | Gallery | Text, section: Section) -> str:
     match block:
         case Table():
-            return _table(block)
+            return render_table(block, title=section.title)
         case Timeline():
             return render_timeline(block)
         case Gallery():
-            return "".join(_row(row) for row in block.rows)
+            return _gallery(block)
         case Text():
-            return f"<pre>{escape(block.text)}</pre>"
+            return f'<pre tabindex="0">{escape(block.text)}</pre>'
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = "".join(
-        f"<tr>{''.join(_cell(cell, decimals=table.decimals) for cell in row)}</tr>" for row in table.rows
-    )
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}'
-    )
+def _gallery(gallery: Gallery) -> str:
+    scripts = (*(_own_file(name) for name in SCRIPTS), *gallery.calls, "grid.start();\n")
+    return _own_file("gallery.html") + "".join(f"<script>\n{script}</script>\n" for script in scripts)
 
 
-def _cell(cell: Cell, *, decimals: int) -> str:
-    match cell:
-        case str():
-            return f"<td>{escape(cell)}</td>"
-        case Number():
-            return f'<td class="number">{escape(cell.text)}</td>'
-        case float() if math.isfinite(cell):
-            return f'<td class="number">{cell:.{decimals}f}</td>'
-        case int():
-            return f'<td class="number">{cell}</td>'
-        case None | float():
-            return '<td class="number">–</td>'
-
-
-def _row(row: Row) -> str:
-    note = f"<span>{escape(row.note)}</span>" if row.note else ""
-    pictures = "".join(_picture(picture) for picture in row.pictures)
-    return f'<article><h3>{escape(row.title)}{note}</h3><div class="pictures">{pictures}</div></article>'
-
-
-def _picture(picture: Picture) -> str:
-    """A click checks the hidden box, and the style enlarges the picture beside a checked box: no script."""
-    caption = escape(picture.caption)
-    return (
-        f'<figure><label><input type="checkbox" aria-label="enlarge: {caption}">'
-        f'<img src="{_data_uri(picture)}" alt="{caption}" loading="lazy"></label>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _data_uri(picture: Picture) -> str:
-    stream = io.BytesIO()
-    if picture.flat:
-        kind = "png"
-        picture.image.save(stream, format="PNG", compress_level=9)
-    else:
-        kind = "jpeg"
-        picture.image.save(stream, format="JPEG", quality=85)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+def _own_file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

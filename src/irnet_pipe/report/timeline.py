@@ -47,7 +47,7 @@ class Timeline:
 
 
 def render_timeline(timeline: Timeline) -> str:
-    """The time line as a <figure> with an <svg> in it; style.py colours the classes series-0 … series-5."""
+    """The time line as a <figure> with an <svg> in it; page.css colours the classes series-0 … series-5."""
     clock = _Clock(timeline.bars)
     body, top = [], float(TOP)
     for number, row in enumerate(timeline.rows):

@@ -10,18 +10,21 @@ instance_score, and semantic runs with class_id.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from irnet_pipe.artifacts.arrays import pack_runs
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, write_artifact
 from irnet_pipe.artifacts.json_files import read_json
-from irnet_pipe.artifacts.masks import pack_instances
+from irnet_pipe.artifacts.masks import mask_name, pack_instances
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.artifacts.score_maps import NOT_CHOSEN, STAGES, class_labelling, instance_labelling
 from irnet_pipe.numerics.label_maps import label_fragments
-from irnet_pipe.numerics.run_lengths import encode_rle
+from irnet_pipe.numerics.run_lengths import decode_rle, encode_rle
 from irnet_pipe.runtime.job import Job
 
 
@@ -59,7 +62,7 @@ def _masks(
     variant, sizes = job.fact("variant"), {"size": size.working, "full_size": size.full}
     class_id, label = class_labelling(variant, scores, image_id, **sizes)
     labels, best = label(bg_threshold=thresholds["semantic"])
-    semantic = [encode_rle(labels == number) for number in range(1, 1 + len(class_id))]
+    semantic = {int(name): encode_rle(labels == number) for number, name in enumerate(class_id, start=1)}
     if variant == "full":
         class_id, label = instance_labelling(scores, image_id, **sizes)
         labels, best = label(bg_threshold=thresholds["instance"])
@@ -67,8 +70,29 @@ def _masks(
         labels, best = label(bg_threshold=thresholds["instance"])
     min_area = job.setting("export.instance")["min_fragment"] * size.height * size.width
     fragments = list(label_fragments(labels, best, min_area=min_area))
-    return pack_runs("semantic", semantic) | pack_instances(
-        [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments],
-        [class_id[f.index] for f in fragments],
-        [f.score for f in fragments],
-    )
+    runs = [encode_rle(f.mask, top=f.top, left=f.left, size=size.full) for f in fragments]
+    classes = [int(class_id[f.index]) for f in fragments]
+    instance_scores = [f.score for f in fragments]
+    if wrong := job.record.spec.get("wrong", {}).get(image_id):
+        for number in _marked(runs, wrong, image_id=image_id):
+            instance_scores[number] = 0
+            semantic[classes[number]] = _without(semantic[classes[number]], runs[number], size=size.full)
+    return pack_runs("semantic", list(semantic.values())) | pack_instances(runs, classes, instance_scores)
+
+
+def _marked(runs: Sequence[NDArray[np.uint32]], wrong: Sequence[str], *, image_id: str) -> list[int]:
+    """Masks that a review marks wrong; as fragments they stay in the artifact, and are left out of exports."""
+    marked = [number for number, mask in enumerate(runs) if mask_name(mask) in wrong]
+    if len(marked) < len(wrong):
+        sys.stderr.write(
+            f"note: image {image_id!r}: {len(wrong) - len(marked)} of {len(wrong)} masks that the review marks wrong "
+            "are none of those made now; look at them in the new report\n"
+        )
+    return marked
+
+
+def _without(
+    mask: NDArray[np.uint32], other: NDArray[np.uint32], *, size: tuple[int, int]
+) -> NDArray[np.uint32]:
+    """A mask without the pixels of another, as run lengths."""
+    return encode_rle(decode_rle(mask, size=size) & ~decode_rle(other, size=size))

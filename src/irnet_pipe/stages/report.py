@@ -1,8 +1,10 @@
-"""report: one self-contained HTML page of scores, training curves and pictures."""
+"""report: one HTML page of scores, training curves and a gallery of all images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,9 +16,19 @@ from irnet_pipe.evaluation.tables import join_scores, mean_table, score_rows, up
 from irnet_pipe.recipes import ancestors
 from irnet_pipe.report.charts import Chart, Series
 from irnet_pipe.report.costs import COSTS_PAGE
-from irnet_pipe.report.gallery import gallery
-from irnet_pipe.report.html import Page, Section, Table, Text, render
+from irnet_pipe.report.gallery import class_table, gallery, rows
+from irnet_pipe.report.html import Page, Section, Text, render
+from irnet_pipe.report.table import Table
 from irnet_pipe.runtime.job import Job
+
+OF_GALLERY = (
+    "Click an image to see its layers and recipes, and to mark what is wrong. Doubt is 1 where a class that is in the "
+    "image has no mask, else 1 − the lowest score of its masks. review.json, named in the config as review, is "
+    "honoured by the next run."
+)
+OF_CLASSES = "Images that have the class, those of them without a mask of it, and its masks."
+FEW = 30
+"""Classes whose table is shown at once."""
 
 TRAINERS = {
     "train_cam": ("Classifier", "cam"),
@@ -31,14 +43,19 @@ def run(job: Job) -> None:
     """Write the page."""
     scores = _scores(job)
     sections = [*_score_sections(scores), *_training(job), *_thresholds(job)]
-    if job.fact("shown"):
-        sections.append(Section("Pictures", [gallery(job)], lead="Click a picture to enlarge it."))
+    units = job.parents("draw_thumbnails")
+    if units:
+        names = job.fact("classes")
+        sections.append(
+            Section("Classes", [class_table(units, names)], lead=OF_CLASSES, folded=len(names) > FEW)
+        )
+        sections.append(Section("Gallery", [gallery(job, units)], lead=OF_GALLERY))
     sections.append(
         Section("Settings", [Text(_settings(job))], lead="Of every stage, by recipe.", folded=True)
     )
     page = Page(
         title="Masks from image-level labels",
-        subtitle=_subtitle(job),
+        subtitle=_subtitle(job, units),
         figures=_headline(job, scores),
         sections=sections,
         links=[("Time and cost", COSTS_PAGE)],
@@ -52,13 +69,12 @@ def _scores(job: Job) -> dict[str, Any] | None:
     return join_scores([read_json(path, kind="scores") for path in paths]) if paths else None
 
 
-def _subtitle(job: Job) -> str:
+def _subtitle(job: Job, units: Sequence[Path]) -> str:
     labels = "Class maps of each photo are those of its own image-level labels."
-    predicted = sum(entry.labels is None for entry in job.images)
-    if predicted:
-        labels = (
-            f"The classes of {predicted} of {len(job.images)} photos below were predicted by the classifier."
-        )
+    predicted = Counter("predicted" in row for row in rows(units))
+    if predicted[True]:
+        some = f"{predicted[True]} of {predicted.total()}"
+        labels = f"The classes of {some} photos below were predicted by the classifier."
     return f"Classes: {', '.join(job.fact('classes'))}. {labels}"
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from irnet_pipe.report.bar_chart import Bar, BarChart
-from irnet_pipe.report.html import Block, Number, Page, Section, Table, Text, render
+from irnet_pipe.report.html import Block, Page, Section, Text, render
+from irnet_pipe.report.table import Number, Table
 from irnet_pipe.table_rows import PAPER
 from irnet_pipe.tables.cells import FilledTable
 from irnet_pipe.tables.grids import ABSENT, Contents, Grid, grids, subtitle
