@@ -222,10 +222,11 @@ NEEDED: dict[str, dict[str, object]] = {
 
 
 ASKED_FOR = (
+    "select_thresholds",
     *(f"{verb}_affinitynet" for verb in ("mine", "train", "propagate")),
     *(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer")),
 )
-"""Stages that no run has unless `export.variants` or `segmenters` names them."""
+"""Stages that no run has unless `export` or `segmenters` asks for them."""
 
 
 def changed(values: dict, **paths: object) -> dict:

@@ -25,7 +25,7 @@ from irnet_pipe.recipes import Record
 from irnet_pipe.training.checkpoint import Checkpoints
 from irnet_pipe.workflow import prepare
 
-LIMIT = 200_000
+LIMIT = 400_000
 RECORD = Record("0" * 16, "infer_cam", 1, "all", "", "x.h5", {}, (), (), {})
 SCORES = Record("0" * 16, "evaluate_masks", 1, "all", "", "x.json", {}, (), (), {})
 
