@@ -95,5 +95,6 @@ def commands() -> Iterator[str]:
         yield f"## {title}\n"
         for name in names:
             yield f"### {name}\n"
-            yield f"{(summaries.get(name) or '').capitalize()}.\n"
+            summary = summaries.get(name) or name
+            yield f"{summary[0].upper()}{summary[1:]}.\n"
             yield f"```text\n{verbs.choices[name].format_help().rstrip()}\n```\n"
