@@ -28,7 +28,6 @@ FROM_FILES = {
 """Page of the site → file of the project that it is made of."""
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```.*?^```$", flags=re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Any, *, config: Any) -> Any:
@@ -67,7 +66,7 @@ def _link(
     if page is None and file.is_relative_to("docs"):
         page = file.relative_to("docs").as_posix()
     if page is None or files.get_file_from_path(page) is None:
-        return f"{mark}{text}" if not mark else link[0]
+        return link[0] if mark else text
     return f"{mark}[{text}]({os.path.relpath(page, place)}{'#' if anchor else ''}{anchor})"
 
 
@@ -95,5 +94,6 @@ def commands() -> Iterator[str]:
         yield f"## {title}\n"
         for name in names:
             yield f"### {name}\n"
-            yield f"{(summaries.get(name) or '').capitalize()}.\n"
+            summary = summaries.get(name) or name
+            yield f"{summary[0].upper()}{summary[1:]}.\n"
             yield f"```text\n{verbs.choices[name].format_help().rstrip()}\n```\n"

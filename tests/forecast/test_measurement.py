@@ -13,7 +13,9 @@ from irnet_pipe.forecast.workload import Workload
 from irnet_pipe.recipes import Record
 
 SHARD = Record("a" * 16, "infer_cam", 2, "train-00-of-02", "x", "infer_cam/x.h5", {"config": {}}, (), (), {})
-TRAINING = dataclasses.replace(SHARD, stage="train_cam", spec={"config": {"cam.train": {"batch": 4}}})
+TRAINING = dataclasses.replace(
+    SHARD, stage="train_cam", unit="all", spec={"config": {"cam.train": {"batch": 4}}}
+)
 WORK = Workload(items=100, megapixels=50, largest=1)
 
 

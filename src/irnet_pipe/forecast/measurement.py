@@ -146,7 +146,7 @@ def _with_bytes(found: Measurement, artifact: Path, record: Record, work: Worklo
         size = artifact.stat().st_size
     except FileNotFoundError:  # it may be deleted once nothing needs it
         size = 0
-    grows = work.megapixels > 0 and record.stage not in TRAINERS
+    grows = work.megapixels > 0 and (record.unit != "all" or record.stage == "gather_masks")
     part = {"bytes_rate": size / work.megapixels} if grows else {"fixed_bytes": float(size)}
     return Measurement(**found.plain | part)
 
