@@ -23,6 +23,7 @@ from irnet_pipe.config import (
     settings_of,
 )
 from irnet_pipe.data.problems import Problems
+from irnet_pipe.data.review import read_review
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.models.affinitynet import AffinityNet
@@ -98,8 +99,8 @@ class _Validation:
         lines = []
         self.check_weights(index)
         if index is not None:
-            lines += [*_summary(index), *self.check_steps(index), self.check_disk(index)]
-            self.check_review(index)
+            lines += [*_summary(index), *self.check_review(index)]
+            lines += [*self.check_steps(index), self.check_disk(index)]
         if device is not None:
             self.check_precision(device)
             if index is not None and not self.problems.messages:
@@ -225,11 +226,18 @@ class _Validation:
         steps = images // settings.batch * settings.epochs
         return f"{key}: {steps} steps ({images} {what}, batch {settings.batch}, {settings.epochs} epochs)"
 
-    def check_review(self, index: Index) -> None:
-        if not index.wrong:
+    def check_review(self, index: Index) -> Iterator[str]:
+        """Sum up a review; a mark of a mask that is not there is a problem."""
+        if self.config.review is None:
             return
-        plan, results = make_plan(self.config, index), Path(self.config.runtime.results)
-        for image_id, name, path in marks_without_mask(plan, results):
+        found = read_review(Path(self.config.review)).images.values()
+        yield (
+            f"review: {sum(image.unusable for image in found)} images unusable, "
+            f"{sum(bool(image.labels) for image in found)} with corrected labels, "
+            f"{sum(len(image.wrong) for image in found)} masks marked wrong"
+        )
+        plan = make_plan(self.config, index)
+        for image_id, name, path in marks_without_mask(plan, Path(self.config.runtime.results)):
             self.problems.add(
                 "marked masks that are not there",
                 f"{self.config.review}: image {image_id!r}: mask {name!r} is none of those in {path}, which were made "

@@ -189,6 +189,16 @@ def test_cards_and_pictures_of_many_images_come_as_one_scrolls(browser, tmp_path
     assert len(set(shown)) == len(shown)
 
 
+def test_what_is_missing_beside_the_page_is_told(browser, beside, tmp_path):
+    page = Path(shutil.copytree(beside.parent, tmp_path / "copy")) / beside.name
+    shutil.rmtree(page.with_name("report_files") / "label-00-of-02")
+    browser.open(page)
+    told = "1 files beside this page are missing, such as report_files/label-00-of-02/rows.js"
+    assert browser.find("#review-told").text == told
+    assert 0 < len(browser.shown()) < 8
+    browser.complaints()
+
+
 def test_the_doubtful_come_first(page, browser):
     doubts = [float(text) for text in browser.texts("#cards .doubt")]
     assert doubts == sorted(doubts, reverse=True) and len(set(doubts)) > 1

@@ -103,6 +103,11 @@ def test_gallery_of_images_with_all_layers_alone(published):
     assert page.count('"doubt":') == page.count("gallery.layers({") == 2
 
 
+def test_gallery_of_thumbnails_alone(published):
+    page = (published(images=0) / "report.html").read_text(encoding="utf-8")
+    assert page.count('"doubt":') == 8 and "gallery.layers({" not in page
+
+
 def test_report_without_pictures(published):
     page = (published(gallery="layered", images=0) / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page and "Gallery" not in page

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def problems(values: dict[str, Any], changes: dict[str, Any]) -> str:
     with pytest.raises(InputError) as error:
         validate(parse_config(merge(values, changes)))
     return "\n".join(error.value.problems)
+
+
+def test_summary_of_a_review(values: dict[str, Any], tmp_path: Path) -> None:
+    said = {"0": {"unusable": True}, "1": {"labels": {"red": False}, "wrong": ["0" * 12, "1" * 12]}}
+    path = tmp_path / "review.json"
+    path.write_text(
+        json.dumps({"format": "irnet_pipe.review", "version": 1, "images": said}), encoding="utf-8"
+    )
+    told = validate(parse_config(values | {"review": str(path)}))
+    assert "review: 1 images unusable, 1 with corrected labels, 2 masks marked wrong" in told
+    assert "training images: 7, 2 of them without any class" in told
 
 
 def test_summary(values: dict[str, Any]) -> None:

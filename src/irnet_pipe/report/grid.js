@@ -31,6 +31,7 @@ const grid = (() => {
     const bounds = [["score", 1], ["area", 0.01]].map(([field, unit]) =>
       [field, bound(`${field}-from`, -Infinity) * unit, bound(`${field}-to`, Infinity) * unit]);
     const bounded = bounds.some(([, from, to]) => from !== -Infinity || to !== Infinity);
+    const within = (mask) => bounds.every(([field, from, to]) => mask[field] >= from && mask[field] <= to);
     const [least, most] = [bound("side-from", 0), bound("side-to", Infinity)];
     const text = name.trim().toLowerCase();
     return (row) => {
@@ -38,7 +39,7 @@ const grid = (() => {
       const side = Math.max(...row.size);
       return (wanted !== "none" || !row.labels.length)
         && (number === null || row.labels.includes(number) || masks.length > 0)
-        && (!bounded || masks.some((mask) => bounds.every(([field, from, to]) => mask[field] >= from && mask[field] <= to)))
+        && (!bounded || masks.some(within))
         && side >= least && side <= most
         && (!split || row.unit.startsWith(split))
         && (!marked || review.has(row.id) === (marked === "yes"))
@@ -71,7 +72,8 @@ const grid = (() => {
     const frame = element("span", { className: "frame" }, ...["photo", "instances"].map((name) =>
       element("img", { src: gallery.thumbnail(row, name), alt: "", loading: "lazy", decoding: "async" })));
     const names = row.labels.map((label) => gallery.facts.classes[label]).join(", ") || "no class";
-    const doubt = element("span", { className: row.doubt >= 0.5 ? "doubt high" : "doubt", title: "doubt" }, row.doubt.toFixed(2));
+    const high = row.doubt >= 0.5 ? "doubt high" : "doubt";
+    const doubt = element("span", { className: high, title: "doubt" }, row.doubt.toFixed(2));
     const button = element("button", { type: "button", onclick: () => viewer.open(images, number) }, frame,
       element("span", { className: "name" }, row.id), element("span", { className: "labels" }, names, doubt));
     const item = element("li", {}, button);
@@ -125,7 +127,7 @@ const grid = (() => {
 
   async function start() {
     const failed = await gallery.load();
-    if (failed.length) tell(`${failed.length} files are missing beside this page, ${failed[0]} for one: keep them together`);
+    if (failed.length) tell(`${failed.length} files beside this page are missing, such as ${failed[0]}`);
     gallery.rows.sort((a, b) => (a.id < b.id ? -1 : 1));  // sorting keeps it among equals
     const options = gallery.facts.classes.map((name, number) => element("option", { value: number }, name));
     form.elements.class.append(...options, element("option", { value: "none" }, "no class"));

@@ -1,6 +1,6 @@
 "use strict";
-// What a person finds wrong: images that are unusable, labels that are missing or wrong, masks that are wrong. Marks are
-// kept in the browser, and saved as review.json, which the config names (`review`).
+// What a person finds wrong: unusable images, labels that are missing or wrong, masks that are wrong. Marks are kept in
+// the browser, and saved as review.json, which the config names (`review`).
 const review = (() => {
   const FORMAT = "irnet_pipe.review";
   const VERSION = 1;

@@ -34,7 +34,8 @@ const viewer = (() => {
     const { id, size: [height, width], unit } = row();
     part("title").textContent = id;
     const split = unit.startsWith("train") ? "training image" : "labelled only";
-    part("facts").textContent = `${at + 1} of ${list.length} · ${width} × ${height} · ${split} · doubt ${row().doubt.toFixed(2)}`;
+    const doubt = `doubt ${row().doubt.toFixed(2)}`;
+    part("facts").textContent = [`${at + 1} of ${list.length}`, `${width} × ${height}`, split, doubt].join(" · ");
     part("previous").disabled = at === 0;
     part("next").disabled = at === list.length - 1;
     drawLayers();
@@ -52,7 +53,8 @@ const viewer = (() => {
     }), ...allMasks().map(({ box: [x, y, width, height], name }) => {
       const frame = element("div", { className: "box", hidden: true });
       frame.dataset.mask = name;
-      Object.assign(frame.style, { left: `${100 * x}%`, top: `${100 * y}%`, width: `${100 * width}%`, height: `${100 * height}%` });
+      const place = { left: x, top: y, width, height };
+      for (const [side, share] of Object.entries(place)) frame.style[side] = `${100 * share}%`;
       return frame;
     }));
     part("layers").replaceChildren(...layers.map(({ name, src }, number) => {
@@ -110,19 +112,22 @@ const viewer = (() => {
     const out = order >= row().masks.length;
     const chip = element("span", { className: "chip" });
     chip.style.background = out ? "" : colours[order % colours.length];
-    const wrong = element("button", { type: "button", className: "wrong", onclick: () => review.toggleWrong(row().id, name) }, "wrong");
+    const wrong = element("button", { type: "button", className: "wrong" }, "wrong");
+    wrong.onclick = () => review.toggleWrong(row().id, name);
     wrong.dataset.key = `mask ${name}`;
     wrong.ariaPressed = Boolean(mark.wrong?.includes(name));
     wrong.ariaLabel = `mask ${order + 1}, ${classes[number]}, is wrong`;
+    const numbers = out ? "left out" : `${score.toFixed(2)} · ${(100 * area).toFixed(1)} %`;
     const item = element("li", {}, chip, element("span", {}, classes[number]),
-      element("span", { className: "numbers" }, out ? "left out" : `${score.toFixed(2)} · ${(100 * area).toFixed(1)} %`), wrong);
-    for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]])
-      item.addEventListener(event, () => drawBoxes(on ? name : null));
+      element("span", { className: "numbers" }, numbers), wrong);
+    for (const event of ["pointerenter", "focusin"]) item.addEventListener(event, () => drawBoxes(name));
+    for (const event of ["pointerleave", "focusout"]) item.addEventListener(event, () => drawBoxes());
     return item;
   }
 
   function labelItem(name, is) {
-    const box = element("input", { type: "checkbox", checked: is, onchange: () => review.setLabel(row(), name, box.checked) });
+    const box = element("input", { type: "checkbox", checked: is });
+    box.onchange = () => review.setLabel(row(), name, box.checked);
     box.dataset.key = `label ${name}`;
     const chip = element("span", { className: "chip" });
     chip.style.background = gallery.facts.colours[gallery.facts.classes.indexOf(name)];
