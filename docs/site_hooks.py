@@ -5,17 +5,13 @@ mkdocs calls what begins with `on_`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.structure.files import File
-
-from irnet_pipe import cli
 
 ROOT = Path(__file__).parents[1]
 FROM_FILES = {
@@ -36,7 +32,6 @@ def on_files(files: Any, *, config: Any) -> Any:
         path = ROOT / source
         text = notebook_text(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
-    files.append(File.generated(config, "reference/commands.md", content="\n".join(commands())))
     return files
 
 
@@ -77,23 +72,3 @@ def notebook_text(path: Path) -> str:
         text = "".join(cell["source"])
         parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
     return "\n\n".join(parts) + "\n"
-
-
-def commands() -> Iterator[str]:
-    """The command line as its own help tells it."""
-    os.environ["COLUMNS"] = "100"
-    yield "# Command line\n"
-    yield "What `irnet-pipe VERB --help` prints. Stages are run by Snakemake; by hand they take a record of"
-    yield "`results/recipes`.\n"
-    verbs = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
-    summaries = {action.dest: action.help for action in verbs._choices_actions}
-    for title, names in (
-        ("Verbs", [name for name in verbs.choices if name not in cli.STAGE_VERBS]),
-        ("Stages", list(cli.STAGE_VERBS)),
-    ):
-        yield f"## {title}\n"
-        for name in names:
-            yield f"### {name}\n"
-            summary = summaries.get(name) or name
-            yield f"{summary[0].upper()}{summary[1:]}.\n"
-            yield f"```text\n{verbs.choices[name].format_help().rstrip()}\n```\n"

@@ -18,13 +18,8 @@ MADE_PAGES = {
     "contributing.md",
     "changelog.md",
     "reference/config.md",
-    "reference/commands.md",
     "notebooks/artifacts.md",
 }
-
-
-class Loader(yaml.SafeLoader):
-    """Reads mkdocs.yml, of which tags name Python objects."""
 
 
 def pages_of(nav: list | dict | str) -> set[str]:
@@ -34,7 +29,7 @@ def pages_of(nav: list | dict | str) -> set[str]:
 
 
 def test_every_page_has_its_place_and_every_place_its_page():
-    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     docs = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert pages_of(nav) == docs | MADE_PAGES
 
@@ -48,7 +43,7 @@ def test_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
-    assert all(f'id="{verb}"' in text["commands.html"] for verb in (*STAGE_VERBS, "init", "plan"))
+    assert all(f'id="{verb}"' in text["cli.html"] for verb in (*STAGE_VERBS, "init", "plan"))
     assert "random_walk.beta" in text["config.html"]
     assert "exp_times" in text["python.html"]
     for name, page in text.items():
