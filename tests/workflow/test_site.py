@@ -43,7 +43,8 @@ def test_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
-    assert all(f'id="{verb}"' in text["cli.html"] for verb in (*STAGE_VERBS, "init", "plan"))
+    assert all(f'id="{verb}"' in text["cli.html"] for verb in ("init", "plan"))
+    assert all(stage in text["cli.html"] for stage in STAGE_VERBS)
     assert "random_walk.beta" in text["config.html"]
     assert "exp_times" in text["python.html"]
     for name, page in text.items():
