@@ -76,7 +76,7 @@ def calibrated(monkeypatch) -> list[set[str]]:
 def test_before_the_first_run_without_calibration(tiny):
     run = planned(tiny)
     found = told(run)
-    assert found.jobs == len(run.plan.artifacts) == 42
+    assert found.jobs == len(run.plan.artifacts) == 46
     assert {source for stage in found.stages for source in stage.sources} == {GENERAL}
     assert found.wall_seconds < sum(stage.seconds for stage in found.stages) + 100
     assert found.wall_seconds > of(found, "train_cam").seconds + of(found, "train_irnet").seconds
@@ -216,7 +216,7 @@ def test_verb(tiny, tmp_path, capsys):
     assert "on 1 cores: about" in capsys.readouterr().out
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["jobs"] == 42
+    assert found["jobs"] == 46
     assert found["stages"][0]["stage"] == "train_cam"
     assert found["seconds"] == pytest.approx(sum(stage["seconds"] for stage in found["stages"]), abs=1)
     assert found["stages"][0]["by"] == [GENERAL]
