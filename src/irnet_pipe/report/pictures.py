@@ -29,7 +29,7 @@ def encode(picture: Picture) -> bytes:
     if picture.flat:
         picture.image.save(stream, format="PNG", compress_level=9)
     else:
-        picture.image.save(stream, format="JPEG", quality=85)
+        picture.image.save(stream, format="JPEG", quality=75)
     return stream.getvalue()
 
 
