@@ -21,7 +21,7 @@ class Report(Section):
     gallery: Literal["all", "layered"] = Field(
         "all",
         description="Images that the gallery shows: all that are labelled, small and with their masks; or those with "
-        "every layer alone, which saves about 14 kB and 15 ms an image.",
+        "every layer alone, which saves about 14 kB and 10 ms an image.",
     )
     thumbnail: int = Field(
         256, ge=32, le=1024, description="Long side of the small pictures of the gallery, pixels."

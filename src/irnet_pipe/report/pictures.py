@@ -27,7 +27,7 @@ def encode(picture: Picture) -> bytes:
     """The file of a picture; equal pictures give equal bytes."""
     stream = io.BytesIO()
     if picture.flat:
-        picture.image.save(stream, format="PNG", compress_level=9)
+        picture.image.save(stream, format="PNG", compress_level=6)
     else:
         picture.image.save(stream, format="JPEG", quality=75)
     return stream.getvalue()
