@@ -45,8 +45,8 @@ BIASES = (
 )
 """Of last layers, one value a class: two of Mask R-CNN, one of DeepLab."""
 
-TOLERANCE = 2e-3
-"""Of losses and gradients of a step in fp32. In bf16 those of ResNet-50 differ by some percent, whoever computes."""
+TOLERANCE = 2e-2
+"""Of losses and gradients of a step in fp32, on photos that each side resizes itself. In bf16 those of ResNet-50 differ by some percent, whoever computes."""
 
 Step = tuple[dict[str, float], list[Tensor]]
 """Losses of a step by name, and the gradients (21,) of the last layers' biases, one value a class."""
