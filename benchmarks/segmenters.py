@@ -46,7 +46,7 @@ BIASES = (
 """Of last layers, one value a class: two of Mask R-CNN, one of DeepLab."""
 
 TOLERANCE = 2e-2
-"""Of losses and gradients of a step in fp32, on photos that each side resizes itself. In bf16 those of ResNet-50 differ by some percent, whoever computes."""
+"""Of losses and gradients of a step in fp32, on photos that each side resizes itself; bf16 would add some percent."""
 
 Step = tuple[dict[str, float], list[Tensor]]
 """Losses of a step by name, and the gradients (21,) of the last layers' biases, one value a class."""
