@@ -84,7 +84,7 @@ lint: env
 
 generated: env
 	$(BIN)/python -m irnet_pipe.config.documents
-	$(BIN)/python -m irnet_pipe.cli_reference
+	$(BIN)/python -m irnet_pipe.cli.reference
 
 frozen: env
 	$(BIN)/python tests/stages/freeze.py

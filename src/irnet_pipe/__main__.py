@@ -2,6 +2,6 @@
 
 import sys
 
-from irnet_pipe.cli import main
+from irnet_pipe.cli.main import main
 
 sys.exit(main())

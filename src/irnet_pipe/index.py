@@ -5,9 +5,9 @@ Light: lists and labels are read, photos are stat-ed; only photos that are new o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,11 @@ from irnet_pipe.data.truth_list import (
 )
 from irnet_pipe.errors import InputError
 from irnet_pipe.near_names import same_but_for_case
+from irnet_pipe.outside_files import OutsideFile, file_digest, outside_files
 from irnet_pipe.recipes import INDEX
 
 CACHE_NAME = "digests.json"
 MOST_CLASSES = 254
-WEIGHTS_SUFFIXES = (".pth", ".pt")
-
-
-@dataclass(frozen=True)
-class OutsideFile:
-    """A file from outside that a config names: its absolute path, and the first 16 hex of its sha256."""
-
-    path: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ class _Builder:
         uses = self.uses_of_truth(lists, train)
         known = classes if self.labels.readable else None
         truths = [self.truth(image_ids, facts, use, classes=known) for image_ids, use in uses]
-        files = self.files()
+        files = outside_files(self.config, cache=self.cache, problems=self.problems)
         self.problems.check()
         truth, train_truth = (self.write(truth) if truth else None for truth in truths)
         return Index(classes, tuple(train), tuple(label), truth, files, train_truth, wrong=self.review.wrong)
@@ -347,7 +339,7 @@ class _Builder:
                 root=root,
                 photos=self.photos,
                 classes=classes,
-                digest=self.digest,
+                digest=partial(file_digest, cache=cache),
                 cache=cache,
                 problems=problems,
                 use=use,
@@ -368,40 +360,3 @@ class _Builder:
         digest = digest_text(canonical_json(truth))
         write_once(self.results / INDEX / digest / TRUTH_NAME, truth)
         return Truth(digest, frozenset(truth["images"]))
-
-    def files(self) -> dict[str, OutsideFile]:
-        """Weights from outside that the run reads; those that `trained` replaces are not read."""
-        config, files = self.config, {}
-        named: list[tuple[str, Any]] = [("cam", config.cam), ("irnet", config.irnet)]
-        if "affinitynet" in config.mask_sources:
-            named.append(("affinitynet", config.affinitynet))
-        named += [(key, getattr(config, key)) for key in config.segmenters]
-        for section, settings in named:
-            key, value = f"{section}.trained", getattr(settings, "trained", None)
-            if value is None:
-                key, value = f"{section}.weights", settings.weights
-                if value is None or not is_path(value):
-                    continue
-            path = Path(value).resolve()
-            if path.is_file():
-                files[key] = OutsideFile(str(path), self.digest(path))
-            else:
-                self.problems.add(
-                    "missing weights", f"{key}: {value}: no such file; give the path of a weights file"
-                )
-        return files
-
-    def digest(self, path: Path) -> str:
-        """First 16 hex of the sha256 of a file."""
-        digest: str = self.cache.of_file("files", path, _digest_file)
-        return digest
-
-
-def is_path(weights: str) -> bool:
-    """Whether a value of cam.weights or irnet.weights is a file, rather than a name of torchvision."""
-    return "/" in weights or weights.endswith(WEIGHTS_SUFFIXES) or Path(weights).is_file()
-
-
-def _digest_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

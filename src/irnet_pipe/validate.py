@@ -34,7 +34,7 @@ from irnet_pipe.models.irnet import IRNet
 from irnet_pipe.models.mask_rcnn import MaskRcnn
 from irnet_pipe.models.trained import load_cam_net, load_irnet
 from irnet_pipe.near_names import nearest
-from irnet_pipe.plan import make_plan
+from irnet_pipe.planner import make_plan
 from irnet_pipe.review_marks import marks_without_mask
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.tables.settings import TableSetting, check_unseen, table_settings

@@ -15,7 +15,8 @@ from irnet_pipe.data.scan import StatCache
 from irnet_pipe.data.truth_list import TruthUses
 from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
-from irnet_pipe.plan import Plan, image_lists, join_plans, make_plan
+from irnet_pipe.plan import Plan, join_plans
+from irnet_pipe.planner import image_lists, make_plan
 from irnet_pipe.recipes import INDEX, write_record
 from irnet_pipe.tables.plan import plan_tables
 from irnet_pipe.tables.settings import check_unseen, table_settings

@@ -15,7 +15,7 @@ import broken_truth
 import pytest
 from fault import Project
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 FAULTS = [
@@ -45,7 +45,7 @@ def test_no_two_faults_are_the_same():
 
 
 def test_the_project_is_sound(project, capsys):
-    assert cli.main(["validate", "--config", "my.yaml"]) == 0
+    assert main(["validate", "--config", "my.yaml"]) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -54,7 +54,7 @@ def test_fault(fault, project, capsys):
     with project.conditions:
         fault.spoil(project)
         before = project.listing()
-        code = cli.main([project.told(word) for word in fault.words])
+        code = main([project.told(word) for word in fault.words])
         after = project.listing()
     captured = capsys.readouterr()
     assert captured.err == project.told(fault.errors)

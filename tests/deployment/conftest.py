@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from deployment_run import CLASSES, Halves, Ramp, Verb, publish_network, write_photo
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.deployment.trained import TrainedSegmenter
 
 
@@ -48,7 +48,7 @@ def verb(capsys) -> Verb:
     """Run a command line in this process: exit code, stdout, stderr."""
 
     def run(*words: object) -> tuple[int, str, str]:
-        code = cli.main([str(word) for word in words])
+        code = main([str(word) for word in words])
         return code, *capsys.readouterr()
 
     return run

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
 from irnet_pipe.numerics.run_lengths import encode_rle
 
@@ -51,7 +51,7 @@ class MadeUp:
 
     def export(self, form: str, to: Path, *options: object) -> Path:
         arguments = ["export", self.output, "--format", form, "--to", to, *options]
-        assert cli.main([str(argument) for argument in arguments]) == 0
+        assert main([str(argument) for argument in arguments]) == 0
         return to
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from published_run import CLASSES, NEGATIVE, RECIPE, SIZES, publish_masks
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.errors import InputError
 from irnet_pipe.export import convert as module
 from irnet_pipe.export.coco import CocoImage, CocoInstance, write_coco
@@ -29,7 +29,7 @@ def names_of(folder: Path) -> dict[str, str]:
 
 
 def error_of(capsys, *arguments: object) -> str:
-    assert cli.main(["export", *map(str, arguments)]) == 2
+    assert main(["export", *map(str, arguments)]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     return told.err.splitlines()[-1].removeprefix("error: ")
@@ -72,7 +72,7 @@ def test_split_has_its_share_and_is_stable_when_photos_come_and_go(tmp_path):
     for n, skip in ((1000, 0), (1500, 300)):
         out = tmp_path / f"out {n}"
         run = many(tmp_path, n, skip=skip)
-        assert cli.main(["export", str(run), "--format=coco", f"--to={out}", "--val-share=0.2"]) == 0
+        assert main(["export", str(run), "--format=coco", f"--to={out}", "--val-share=0.2"]) == 0
         splits.append(names_of(out))
         numbers = {}
         for split in ("train", "val"):

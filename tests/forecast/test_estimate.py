@@ -11,7 +11,7 @@ import pytest
 import yaml
 from made_up_attempts import attempt
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.forecast import estimate as estimate_module
@@ -29,7 +29,7 @@ from irnet_pipe.forecast.measurement import Measurement
 from irnet_pipe.forecast.text import lines, warnings
 from irnet_pipe.forecast.trial import PHOTOS, STEPS, small_config, small_index
 from irnet_pipe.forecast.workload import speed_key
-from irnet_pipe.plan import make_plan
+from irnet_pipe.planner import make_plan
 from irnet_pipe.recipes import Record
 from irnet_pipe.stage_table import STAGES
 from irnet_pipe.workflow import PlannedRun, plan_for, prepare
@@ -212,9 +212,9 @@ def test_verb(tiny, tmp_path, capsys):
     config = tmp_path / "my.yaml"
     config.write_text(yaml.safe_dump(tiny), encoding="utf-8")
     words = ["plan", "--config", str(config), "--no-calibrate"]
-    assert cli.main([*words, "--cores", "1"]) == 0
+    assert main([*words, "--cores", "1"]) == 0
     assert "on 1 cores: about" in capsys.readouterr().out
-    assert cli.main([*words, "--json"]) == 0
+    assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["jobs"] == 46
     assert found["stages"][0]["stage"] == "train_cam"
@@ -222,7 +222,7 @@ def test_verb(tiny, tmp_path, capsys):
     assert found["stages"][0]["by"] == [GENERAL]
     for cores in ("0", "many"):
         with pytest.raises(SystemExit) as caught:
-            cli.main([*words, "--cores", cores])
+            main([*words, "--cores", cores])
         assert caught.value.code == 2
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 import torchvision
 
-from irnet_pipe import cli
 from irnet_pipe.bundled_files import PROFILES
+from irnet_pipe.cli.main import main
 from irnet_pipe.project import doctor
 
 GIB = 1 << 30
@@ -140,17 +140,17 @@ def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda _: None)
     monkeypatch.setattr(doctor, "list_gpus", list)
     monkeypatch.setattr(doctor, "memory", lambda: doctor.Finding("memory", "much"))
-    assert cli.main(["doctor"]) == 0
+    assert main(["doctor"]) == 0
     output = capsys.readouterr().out
     assert all(line.startswith("ok    ") for line in output.splitlines()[:-1]), output
     for part in ("Python", "torch", "CUDA", "memory", "disk", "file locks", "Snakemake", "scheduler"):
         assert f"ok    {part}: " in output
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=GIB))
-    assert cli.main(["doctor"]) == 1
+    assert main(["doctor"]) == 1
     output = capsys.readouterr().out
     assert output.splitlines()[-1] == "1 to mend"
     assert "wrong disk: 1.0 GiB free" in output
-    assert cli.main(["doctor", "--json"]) == 1
+    assert main(["doctor", "--json"]) == 1
     (wrong,) = [each for each in json.loads(capsys.readouterr().out) if each["remedy"]]
     assert wrong["part"] == "disk" and wrong["remedy"].startswith("free 4.0 GiB")
 

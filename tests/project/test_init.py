@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import load_config
 from irnet_pipe.data.photo_files import find_photos
 from irnet_pipe.errors import InputError
@@ -424,22 +424,22 @@ def test_verb(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     (tmp_path / "labels.json").write_text(json.dumps(LABELS))
     monkeypatch.chdir(tmp_path)
     words = ["init", "my photos", "--labels", "labels.json", "--to", "there"]
-    assert cli.main([*words, "--set", "cam.train.epochs=3", "--set", "seed=4"]) == 0
+    assert main([*words, "--set", "cam.train.epochs=3", "--set", "seed=4"]) == 0
     output = capsys.readouterr().out
     assert "cd there && irnet-pipe run" in output
     config = load_config(tmp_path / "there" / "config.yaml")
     assert (config.cam.train.epochs, config.seed) == (3, 4)
     (tmp_path / "w.pth").write_bytes(b"weights")
-    assert cli.main([*words, "--force", "--set", "cam.weights=w.pth"]) == 0
+    assert main([*words, "--force", "--set", "cam.weights=w.pth"]) == 0
     assert load_config(tmp_path / "there" / "config.yaml").cam.weights == str(tmp_path / "w.pth")
     capsys.readouterr()
     for gib, backbone in (("0", "resnet18"), ("24", "resnet50")):
-        assert cli.main([*words, "--force", "--gpu", gib]) == 0
+        assert main([*words, "--force", "--gpu", gib]) == 0
         assert load_config(tmp_path / "there" / "config.yaml").cam.backbone == backbone
     assert "fitted to: a GPU of 24 GiB, 24 GiB of memory" in capsys.readouterr().out
-    assert cli.main([*words, "--force", "--gpu", "-1"]) == 2
+    assert main([*words, "--force", "--gpu", "-1"]) == 2
     assert "--gpu -1: expected GiB of memory" in capsys.readouterr().err
-    assert cli.main([*words, "--force", "--set", "cam.train.epoch=3"]) == 2
+    assert main([*words, "--force", "--set", "cam.train.epoch=3"]) == 2
     assert "did you mean cam.train.epochs?" in capsys.readouterr().err
-    assert cli.main([*words, "--force", "--set", "epochs"]) == 2
+    assert main([*words, "--force", "--set", "epochs"]) == 2
     assert "--set epochs: expected KEY=VALUE" in capsys.readouterr().err

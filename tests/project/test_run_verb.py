@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from irnet_pipe import cli
-from irnet_pipe.cli_project import snakemake_words
+from irnet_pipe.cli.main import main
+from irnet_pipe.cli.project import snakemake_words
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_no_color_is_handed_on(value: str, told: bool, monkeypatch: pytest.Monke
 
 def test_without_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["run", "--dry-run"]) == 2
+    assert main(["run", "--dry-run"]) == 2
     assert "has no Snakefile; change into a folder that irnet-pipe init has made" in capsys.readouterr().err
 
 

@@ -13,10 +13,10 @@ from segmenter_run import with_segmenters
 from test_segmenter_results import NETWORKS, write_network
 from tiny_pipeline import Pipeline
 
-from irnet_pipe import cli
 from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.masks import read_instances, semantic_map
 from irnet_pipe.artifacts.weights import read_weights, write_weights
+from irnet_pipe.cli.main import main
 from irnet_pipe.export.torchvision_weights import export_weights
 from irnet_pipe.numerics.run_lengths import decompress_rle
 
@@ -63,7 +63,7 @@ def predicted(pipeline: Pipeline, kind: str, folder: Path) -> tuple[ArtifactRead
     weights = pipeline.results / pipeline.artifact(f"train_{kind}").path
     export_weights(weights, run, kind=kind, inference=job.record.spec["config"])
     words = ["predict", pipeline.root / "images", "--model", run / f"{kind}.pth", "--out", folder / "out"]
-    assert cli.main([str(word) for word in [*words, "--device", "cpu", "--no-overlays"]]) == 0
+    assert main([str(word) for word in [*words, "--device", "cpu", "--no-overlays"]]) == 0
     return reader, job.images, folder / "out"
 
 

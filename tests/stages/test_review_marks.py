@@ -12,7 +12,7 @@ from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.errors import InputError
 from irnet_pipe.index import build_index
-from irnet_pipe.plan import make_plan
+from irnet_pipe.planner import make_plan
 from irnet_pipe.review_marks import marks_without_mask
 from irnet_pipe.validate import validate
 

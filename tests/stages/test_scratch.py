@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from irnet_pipe.cli import main
+from irnet_pipe.cli.main import main
 from irnet_pipe.errors import ArtifactError, InputError
 from irnet_pipe.recipes import record_path
 from irnet_pipe.runtime.scratch import in_scratch

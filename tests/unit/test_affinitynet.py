@@ -16,7 +16,7 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.index import Index
 from irnet_pipe.models.affinitynet import AffinityNet, photo_features
 from irnet_pipe.models.backbone import BACKBONES, Backbone
-from irnet_pipe.plan import make_plan
+from irnet_pipe.planner import make_plan
 
 STAGES = {"mine_affinitynet", "train_affinitynet", "propagate_affinitynet"}
 

@@ -13,19 +13,23 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from irnet_pipe import __version__, cli, errors
+import irnet_pipe
+from irnet_pipe import __version__, errors
+from irnet_pipe.cli import stages
+from irnet_pipe.cli.main import main
+from irnet_pipe.cli.stages import STAGE_VERBS
 from irnet_pipe.config import parse_config
 from irnet_pipe.data import photo_files
 from irnet_pipe.errors import InputError, Interrupted
 from irnet_pipe.plan import STAGES, Artifact
 from irnet_pipe.runtime.events import read_events
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.stage_table import DEVICE_STAGES, TRAINERS
 from irnet_pipe.workflow import prepare
 
 LIGHT = (
-    *("config", "config.documents", "plan", "index", "recipes", "workflow", "errors"),
-    *("cli", "cli_results", "cli_evaluate", "cli_export", "cli_deployment", "export.formats"),
-    *("cli_project", "cli_output", "completion", "bundled_files", "project.doctor"),
+    *("config", "config.documents", "plan", "planner", "index", "recipes", "workflow", "errors"),
+    *("cli.main", "export.formats", "bundled_files", "project.doctor"),
     *("failures", "artifact_files", "differences", "status", "status_report", "garbage", "info"),
 )
 HEAVY = ("torch", "torchvision", "h5py", "numpy", "scipy", "numba")
@@ -47,14 +51,14 @@ def test_modules_of_the_parse_are_light():
 
 def test_help_loads_little():
     """Half a second is what a person waits without noticing."""
-    code = "from irnet_pipe import cli\ntry:\n cli.main(['--help'])\nexcept SystemExit:\n print()"
+    code = "from irnet_pipe.cli import main\ntry:\n main.main(['--help'])\nexcept SystemExit:\n print()"
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
     )
     loaded = {
         line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")
     }
-    assert "irnet_pipe.cli" in loaded
+    assert "irnet_pipe.cli.main" in loaded
     assert not loaded & {*HEAVY, "PIL", "pydantic", "yaml", "snakemake", "shtab"}
 
 
@@ -64,11 +68,9 @@ def test_devices_are_leased_before_torch_is_there():
 
 
 def test_stages_run_without_snakemake_and_pydantic():
-    code = "\n".join(f"import irnet_pipe.stages.{stage}" for stage in cli.STAGE_VERBS)
-    code += (
-        "\nimport irnet_pipe.cli, irnet_pipe.publish, irnet_pipe.artifacts.weights, irnet_pipe.runtime.job"
-    )
-    assert imported_by(code, "snakemake", "pydantic", "irnet_pipe.config", "irnet_pipe.plan") == []
+    code = "\n".join(f"import irnet_pipe.stages.{stage}" for stage in STAGE_VERBS)
+    code += "\nimport irnet_pipe.cli.main, irnet_pipe.publish, irnet_pipe.artifacts.weights, irnet_pipe.runtime.job"
+    assert imported_by(code, "snakemake", "pydantic", "irnet_pipe.config", "irnet_pipe.planner") == []
 
 
 @pytest.mark.parametrize("verb", ["index_dataset", "status", "gc"])
@@ -77,40 +79,41 @@ def test_preparing_a_run_is_light(verb, tiny, tmp_path):
     prepare(parse_config(tiny))
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny), encoding="utf-8")
-    run = f"cli.main([{verb!r}, '--config', {str(path)!r}])"
-    code = f"import contextlib, io\nfrom irnet_pipe import cli\nwith contextlib.redirect_stdout(io.StringIO()):\n {run}"
+    run = f"main([{verb!r}, '--config', {str(path)!r}])"
+    code = "import contextlib, io\nfrom irnet_pipe.cli.main import main\n"
+    code += f"with contextlib.redirect_stdout(io.StringIO()): {run}"
     assert imported_by(code, *HEAVY) == []
 
 
 def test_every_stage_has_a_verb_of_its_name():
-    assert list(cli.STAGE_VERBS) == [stage for stage in STAGES if stage != "publish"]
+    assert list(STAGE_VERBS) == [stage for stage in STAGES if stage != "publish"]
 
 
 @pytest.mark.parametrize(
     "verb",
     [
-        *cli.STAGE_VERBS,
+        *STAGE_VERBS,
         *("index_dataset", "validate", "status", "info", "gc", "evaluate", "export"),
         *("import-weights", "download", "predict", "export-model"),
     ],
 )
 def test_help(verb, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main([verb, "--help"])
+        main([verb, "--help"])
     assert caught.value.code == 0
     assert verb in capsys.readouterr().out
 
 
 def test_version(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--version"])
+        main(["--version"])
     assert capsys.readouterr().out.strip() == __version__
 
 
 @pytest.mark.parametrize("arguments", [[], ["infer_cam"], ["infer_cam", "--recipe"]])
 def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main(arguments)
     assert caught.value.code == 2
     assert "usage: " in capsys.readouterr().err
 
@@ -119,8 +122,8 @@ def test_problems_are_lines_on_stderr(monkeypatch, capsys):
     def fail(*_: object) -> None:
         raise InputError(["one", "two"])
 
-    monkeypatch.setattr(cli, "_stage", fail)
-    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 2
+    monkeypatch.setattr(stages, "_stage", fail)
+    assert main(["report", "--recipe", "x", "--output", "y"]) == 2
     assert capsys.readouterr().err == "error: one\nerror: two\n"
 
 
@@ -128,8 +131,8 @@ def test_trainer_that_was_told_to_stop(monkeypatch, capsys):
     def stop(*_: object) -> None:
         raise Interrupted("saved at step 3")
 
-    monkeypatch.setattr(cli, "_stage", stop)
-    assert cli.main(["train_cam", "--recipe", "x", "--output", "y"]) == 75
+    monkeypatch.setattr(stages, "_stage", stop)
+    assert main(["train_cam", "--recipe", "x", "--output", "y"]) == 75
     assert capsys.readouterr().err == "stopped: saved at step 3\n"
 
 
@@ -137,12 +140,12 @@ def test_trainer_that_was_told_to_stop(monkeypatch, capsys):
     ("word", "meant"), [("vaildate", "validate"), ("train-cam", "train_cam"), ("GC", "gc")]
 )
 def test_verb_that_is_misspelt(word, meant, capsys):
-    assert cli.main([word, "--config", "x"]) == 2
+    assert main([word, "--config", "x"]) == 2
     assert capsys.readouterr().err == f"error: {word}: no such verb; did you mean {meant}?\n"
 
 
 def test_verb_that_is_like_none(capsys):
-    assert cli.main(["qqq"]) == 2
+    assert main(["qqq"]) == 2
     assert capsys.readouterr().err == "error: qqq: no such verb; `irnet-pipe --help` lists the verbs\n"
 
 
@@ -150,8 +153,8 @@ def test_interrupt(monkeypatch, capsys):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_stage", stop)
-    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 130
+    monkeypatch.setattr(stages, "_stage", stop)
+    assert main(["report", "--recipe", "x", "--output", "y"]) == 130
     assert capsys.readouterr().err == (
         "stopped: what is finished is kept; the same command again does the rest\n"
     )
@@ -161,8 +164,8 @@ def test_lack_of_memory(monkeypatch, capsys):
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(cli, "_stage", fail)
-    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 2
+    monkeypatch.setattr(stages, "_stage", fail)
+    assert main(["report", "--recipe", "x", "--output", "y"]) == 2
     assert capsys.readouterr().err == (
         "error: memory ran out; give the job more memory, or run fewer at once\n"
     )
@@ -176,7 +179,7 @@ def test_every_exit_code_is_documented():
 
 
 def error_of(capsys, *arguments: object) -> str:
-    assert cli.main([str(argument) for argument in arguments]) == 2
+    assert main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.startswith("error: ")
     return captured.err
@@ -193,7 +196,7 @@ def write_config(tmp_path):
 
 
 def test_index_dataset(tiny, write_config, capsys):
-    assert cli.main(["index_dataset", "--config", write_config(tiny)]) == 0
+    assert main(["index_dataset", "--config", write_config(tiny)]) == 0
     assert capsys.readouterr().out == "5 training images, 8 to be labelled, 2 classes\n"
 
 
@@ -201,11 +204,11 @@ def test_quiet(tiny, write_config, capsys, monkeypatch):
     """No summary and no progress; errors stay, and JSON that was asked for."""
     monkeypatch.setattr(photo_files, "QUIET_UP_TO", 2)
     path = write_config(tiny)
-    assert cli.main(["index_dataset", "--quiet", "--config", path]) == 0
+    assert main(["index_dataset", "--quiet", "--config", path]) == 0
     assert capsys.readouterr() == ("", "")
-    assert cli.main(["status", "--quiet", "--config", path]) == 1
+    assert main(["status", "--quiet", "--config", path]) == 1
     assert capsys.readouterr() == ("", "")
-    assert cli.main(["status", "--quiet", "--json", "--config", path]) == 1
+    assert main(["status", "--quiet", "--json", "--config", path]) == 1
     assert json.loads(capsys.readouterr().out)["done"] is False
     assert "seed is -1" in error_of(
         capsys, "validate", "--quiet", "--config", write_config(tiny | {"seed": -1})
@@ -215,19 +218,19 @@ def test_quiet(tiny, write_config, capsys, monkeypatch):
 def test_progress_is_shown_again_after_a_quiet_verb(tiny, write_config, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(photo_files, "QUIET_UP_TO", 2)
     path = write_config(tiny)
-    assert cli.main(["index_dataset", "--quiet", "--config", path]) == 0
+    assert main(["index_dataset", "--quiet", "--config", path]) == 0
     (tmp_path / "results" / "index" / "digests.json").unlink()
-    assert cli.main(["index_dataset", "--config", path]) == 0
+    assert main(["index_dataset", "--config", path]) == 0
     assert "examining new photos: " in capsys.readouterr().err
 
 
 def test_validate_for_programs(tiny, write_config, capsys):
     bad = tiny | {"seed": -1, "shards": {"n": 0}}
-    assert cli.main(["validate", "--json", "--config", write_config(bad)]) == 2
+    assert main(["validate", "--json", "--config", write_config(bad)]) == 2
     captured = capsys.readouterr()
     told = json.loads(captured.out)
     assert (len(told["problems"]), told["summary"], captured.err) == (2, [], "")
-    assert cli.main(["validate", "--json", "--config", write_config(tiny)]) == 0
+    assert main(["validate", "--json", "--config", write_config(tiny)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["problems"] == [] and "training images: 5, 1 of them without any class" in told["summary"]
 
@@ -264,7 +267,7 @@ def fake_stage(monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, f"irnet_pipe.stages.{artifact.stage}", SimpleNamespace(run=look))
         recipe = tmp_path / "results" / "recipes" / f"{artifact.recipe}.json"
         arguments = [artifact.stage, "--recipe", recipe, "--output", tmp_path / "x", *options]
-        assert cli.main([str(argument) for argument in arguments]) == 0
+        assert main([str(argument) for argument in arguments]) == 0
         return found[0]
 
     return run
@@ -287,17 +290,17 @@ def test_stage_without_a_device_leases_none(tiny_config, fake_stage, tmp_path, s
 
 
 def test_stages_with_a_device_are_those_that_use_one():
-    package = Path(cli.__file__).parent
+    package = Path(irnet_pipe.__file__).parent
     using = {
         path.stem
         for path in (package / "stages").glob("*.py")
         if re.search(r"import (autocast, )?use_device|training\.(loop|segmenter) import", path.read_text())
     }
-    assert set(cli.DEVICE_STAGES) == using
+    assert set(DEVICE_STAGES) == using
     rules = "".join(path.read_text() for path in (package.parents[1] / "workflow/rules").glob("*.smk"))
     parts = {part.split(":")[0]: part for part in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:]}
     assert {name for name, part in parts.items() if "gpu=" in part} == using
-    assert {name for name, part in parts.items() if "gpu=DEVICES" in part} == set(cli.TRAINERS)
+    assert {name for name, part in parts.items() if "gpu=DEVICES" in part} == set(TRAINERS)
 
 
 def test_failed_stage_is_told_of(tiny_config, tmp_path, capsys):

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from irnet_pipe import cli
-from irnet_pipe.completion import SHELLS
+from irnet_pipe.cli.completion import SHELLS
+from irnet_pipe.cli.main import main
 
 COMPLETE = """
 source "$1"
@@ -22,7 +22,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 @pytest.fixture
 def script(tmp_path, capsys):
     def make(shell: str) -> str:
-        assert cli.main(["completion", shell]) == 0
+        assert main(["completion", shell]) == 0
         path = tmp_path / f"irnet-pipe.{shell}"
         path.write_text(capsys.readouterr().out, encoding="utf-8")
         return str(path)

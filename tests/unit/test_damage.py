@@ -14,12 +14,12 @@ import torch
 import yaml
 from PIL import Image
 
-from irnet_pipe import cli
 from irnet_pipe.artifacts.headers import read_header
 from irnet_pipe.artifacts.integrity import check_artifact
 from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.weights import write_weights
+from irnet_pipe.cli.main import main
 from irnet_pipe.damage import find_damaged
 from irnet_pipe.errors import ArtifactError
 from irnet_pipe.export.voc import encode_png, write_tar
@@ -176,7 +176,7 @@ def gc(tmp_path, monkeypatch, capsys):
     Path("my.yaml").write_text(yaml.safe_dump({"dataset": {"root": "no such folder"}}), encoding="utf-8")
 
     def run(*options: str) -> tuple[int, str]:
-        code = cli.main(["gc", "--damaged", "--config", "my.yaml", *options])
+        code = main(["gc", "--damaged", "--config", "my.yaml", *options])
         return code, capsys.readouterr().out
 
     return run

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from irnet_pipe import cli
 from irnet_pipe.artifacts.io import ArtifactReader, ImageSize, atomic_path, write_artifact
 from irnet_pipe.artifacts.json_files import read_json, write_json
 from irnet_pipe.artifacts.weights import read_weights, write_weights
+from irnet_pipe.cli import stages
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.errors import REMEDIES, InputError, machine_faults_told
 from irnet_pipe.export.voc import write_tar
@@ -187,8 +188,8 @@ def test_command_line_tells_the_remedy(monkeypatch, capsys, number):
     def fail(*_: object) -> None:
         raise fault(number)
 
-    monkeypatch.setattr(cli, "_stage", fail)
-    assert cli.main(["report", "--recipe", "x", "--output", "y"]) == 2
+    monkeypatch.setattr(stages, "_stage", fail)
+    assert main(["report", "--recipe", "x", "--output", "y"]) == 2
     assert capsys.readouterr().err == f"error: some file: {os.strerror(number)}; {REMEDIES[number]}\n"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.recipes import record_path
@@ -71,7 +71,7 @@ def gc(tiny, tmp_path, capsys):
             path = tmp_path / f"{number}.yaml"
             path.write_text(yaml.safe_dump(change), encoding="utf-8")
             arguments += ["--config", "base.yaml", path.name]
-        code = cli.main(arguments)
+        code = main(arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from irnet_pipe import cli
 from irnet_pipe.artifacts.weights import read_weights, write_weights
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.recipes import record_path
@@ -23,7 +23,7 @@ def run_of(values: dict) -> PlannedRun:
 @pytest.fixture
 def info(capsys):
     def run(*paths: Path, code: int = 0) -> str:
-        assert cli.main(["info", *map(str, paths)]) == code
+        assert main(["info", *map(str, paths)]) == code
         captured = capsys.readouterr()
         return captured.err if code else captured.out
 
@@ -163,14 +163,14 @@ def test_for_programs(tiny, trained, capsys):
     run = run_of(tiny)
     path = write_cam(run, trained.cam)
     (artifact,) = run.plan.of("train_cam")
-    assert cli.main(["info", "--json", str(path)]) == 0
+    assert main(["info", "--json", str(path)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["path"], told["bytes"]) == (str(path), path.stat().st_size)
     assert told["record"]["spec"] == json.loads(json.dumps(artifact.record.spec))
     assert told["states"]["recipe"] == told["record"]["recipe"] == artifact.recipe
     other = run_of(merge(tiny, {"random_walk": {"beta": 4}}))
     pair = [str(record_path(each.results, each.plan.of("propagate")[0].recipe)) for each in (run, other)]
-    assert cli.main(["info", "--json", *pair]) == 0
+    assert main(["info", "--json", *pair]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["recipes"] == [Path(path).stem for path in pair]
     assert told["differences"] == [

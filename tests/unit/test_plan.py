@@ -17,8 +17,10 @@ from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.documents import is_runtime
 from irnet_pipe.config.keys import leaves
 from irnet_pipe.data.image_list import ImageEntry, list_digest
-from irnet_pipe.index import Index, OutsideFile, Truth
-from irnet_pipe.plan import STAGES, Plan, image_lists, make_plan, report_images
+from irnet_pipe.index import Index, Truth
+from irnet_pipe.outside_files import OutsideFile
+from irnet_pipe.plan import STAGES, Plan
+from irnet_pipe.planner import image_lists, make_plan, report_images
 from irnet_pipe.shards import shard_of
 
 

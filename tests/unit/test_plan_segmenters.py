@@ -13,8 +13,10 @@ from irnet_pipe.config import Config, parse_config
 from irnet_pipe.config.segmenters import Segmenter
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.errors import InputError
-from irnet_pipe.index import Index, OutsideFile, Truth
-from irnet_pipe.plan import Plan, image_lists, make_plan
+from irnet_pipe.index import Index, Truth
+from irnet_pipe.outside_files import OutsideFile
+from irnet_pipe.plan import Plan
+from irnet_pipe.planner import image_lists, make_plan
 from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.workflow import prepare
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from random_coco import random_set
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.evaluation.comparison import compare, open_sources
 from irnet_pipe.evaluation.score_sheet import score_sheet, sheet_rows, sheet_text
 
@@ -18,7 +18,7 @@ def files(tmp_path):
 
 
 def evaluate(*arguments):
-    return cli.main(["evaluate", *map(str, arguments)])
+    return main(["evaluate", *map(str, arguments)])
 
 
 def test_outputs_agree(files, tmp_path, capsys):

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from first_stages import ASKED_FOR
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.differences import Difference, ListChange
@@ -304,17 +304,17 @@ def config_file(values, tmp_path):
 
 def test_exit_codes(values, config_file, capsys, tmp_path):
     config = config_file({})
-    assert cli.main(["status", "--config", config]) == 1
+    assert main(["status", "--config", config]) == 1
     assert "jobs to run: 42\n" in capsys.readouterr().out
     finish(values)
-    assert cli.main(["status", "--config", config]) == 0
+    assert main(["status", "--config", config]) == 0
     assert "jobs to run: 0\n" in capsys.readouterr().out
-    assert cli.main(["status", "--config", str(tmp_path / "no.yaml")]) == 2
+    assert main(["status", "--config", str(tmp_path / "no.yaml")]) == 2
 
 
 def test_table(values, config_file, capsys):
     finish(values)
-    cli.main(["status", "--config", config_file({"random_walk": {"beta": 4}})])
+    main(["status", "--config", config_file({"random_walk": {"beta": 4}})])
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{values['runtime']['outputs']}/tiny: to be published"
     rows = {line.split()[0]: line.split(maxsplit=3)[1:] for line in out[2:]}
@@ -328,7 +328,7 @@ def test_json(values, config_file, capsys, photos):
     lost = run.plan.of("mine_relations")[0]
     (run.results / lost.path).unlink()
     add_photo(photos, "new one", train=False)
-    assert cli.main(["status", "--json", "--config", config_file({"random_walk": {"beta": 4}})]) == 1
+    assert main(["status", "--json", "--config", config_file({"random_walk": {"beta": 4}})]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["done"] is False
     assert found["publications"] == [{"path": f"{values['runtime']['outputs']}/tiny", "done": False}]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import main
 from irnet_pipe.errors import ArtifactError
 from irnet_pipe.publish import publish
 from irnet_pipe.recipes import marker_name, record_path
@@ -179,7 +179,7 @@ def test_each_cell_leads_to_its_recipes(tables, tmp_path, capsys):
             path = run.results / run.scores(row, seed).path
             assert str(path) in texts["html"]
             recipe = record_path(run.results, run.scores(row, seed).recipe)
-            assert cli.main(["info", str(path if path.exists() else recipe)]) == 0
+            assert main(["info", str(path if path.exists() else recipe)]) == 0
             assert f"seed {seed}" in capsys.readouterr().out
     (row,) = [
         line
@@ -328,7 +328,7 @@ def test_verb_prints_and_writes_what_is_there(tiny, tmp_path, capsys):
     run.score("semantic_cam", mIoU=0.5)
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     to = tmp_path / "here" / "tables"
-    assert cli.main(["tables", "--config", str(tmp_path / "my.yaml"), "--to", str(to)]) == 0
+    assert main(["tables", "--config", str(tmp_path / "my.yaml"), "--to", str(to)]) == 0
     assert capsys.readouterr().out == (to / "tables.md").read_text(encoding="utf-8")
     rows = markdown_rows((to / "tables.md").read_text(encoding="utf-8"), "1. Pseudo")
     assert (rows["CAM"][0], rows["IRNet"][0]) == ("50.0", "–")
@@ -336,5 +336,5 @@ def test_verb_prints_and_writes_what_is_there(tiny, tmp_path, capsys):
 
 def test_verb_wants_seeds(tiny, tmp_path, capsys):
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
-    assert cli.main(["tables", "--config", str(tmp_path / "my.yaml")]) == 2
+    assert main(["tables", "--config", str(tmp_path / "my.yaml")]) == 2
     assert "tables.seeds names no seed" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe import cli
+from irnet_pipe.cli.main import build_parser
 from irnet_pipe.config import Config, load_config, parse_config, settings_of
 from irnet_pipe.config.keys import leaves
 from irnet_pipe.plan import STAGES
@@ -58,7 +58,7 @@ def commands(page: Path) -> list[str]:
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
-    (action,) = (a for a in cli.build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (action,) = (a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return dict(action.choices)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe.cli_reference import reference
+from irnet_pipe.cli.reference import reference
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.documents import GENERATED
 

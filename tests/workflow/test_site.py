@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe.cli import STAGE_VERBS
+from irnet_pipe.cli.stages import STAGE_VERBS
 
 ROOT = Path(__file__).parents[2]
 MADE_PAGES = {

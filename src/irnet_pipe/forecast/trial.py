@@ -22,7 +22,8 @@ from irnet_pipe.errors import InputError
 from irnet_pipe.forecast.measurement import Measurement, measure
 from irnet_pipe.forecast.workload import speed_key, workload
 from irnet_pipe.index import Index
-from irnet_pipe.plan import Artifact, Plan, image_lists, join_plans, make_plan
+from irnet_pipe.plan import Artifact, Plan, join_plans
+from irnet_pipe.planner import image_lists, make_plan
 from irnet_pipe.recipes import INDEX, Record, record_path, write_record
 from irnet_pipe.stage_table import TRAINERS
 from irnet_pipe.workflow import PlannedRun

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from irnet_pipe.cli_output import print_json, print_lines
+from irnet_pipe.cli.output import print_json, print_lines
 from irnet_pipe.errors import EXIT_FAILED, InputError
 
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--executor", "-e")

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irnet_pipe.cli_output import print_json, print_lines
+from irnet_pipe.cli.output import print_json, print_lines
 from irnet_pipe.errors import EXIT_UNFINISHED, InputError
 
 if TYPE_CHECKING:

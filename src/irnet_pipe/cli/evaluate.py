@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irnet_pipe.cli_output import print_lines
+from irnet_pipe.cli.output import print_lines
 from irnet_pipe.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irnet_pipe.cli_output import print_lines
+from irnet_pipe.cli.output import print_lines
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.formats import FORMATS, NONE, PLACINGS
 

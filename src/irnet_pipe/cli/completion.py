@@ -5,9 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from irnet_pipe.cli.output import print_lines
+
 SHELLS = ("bash", "zsh", "fish")
 FOLDERS = ("DIR", "RUN", "RUN_OUTPUT")
 """Names in help texts of what is a folder."""
+
+
+def add_verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], parser: argparse.ArgumentParser
+) -> None:
+    """Add the verb to the parser that it is about."""
+    verb = verbs.add_parser(
+        "completion",
+        help="completion of verbs and options for a shell",
+        description="Prints a script; docs/cli.md says where it goes.",
+    )
+    verb.add_argument("shell", choices=SHELLS, help="that the script is for")
+    verb.set_defaults(run=lambda options: print_lines([script(parser, options.shell)]))
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:

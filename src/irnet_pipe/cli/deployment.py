@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irnet_pipe.cli_output import print_lines
+from irnet_pipe.cli.output import print_lines
 from irnet_pipe.errors import EXIT_FAILED, EXIT_UNFINISHED, InputError
 from irnet_pipe.stage_table import SEGMENTERS
 

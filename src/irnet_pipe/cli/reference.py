@@ -1,6 +1,6 @@
 """docs/cli.md: exit codes, verbs and their options, generated from the parser of the command line.
 
-`python -m irnet_pipe.cli_reference` writes it; a test keeps it in step.
+`python -m irnet_pipe.cli.reference` writes it; a test keeps it in step.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from irnet_pipe.cli import STAGE_VERBS, build_parser
+from irnet_pipe.cli.main import build_parser
+from irnet_pipe.cli.stages import STAGE_VERBS
 from irnet_pipe.errors import EXIT_CODES
 
 PAGE = Path("docs", "cli.md")
 HEADER = """\
 # Command line
 
-Generated from `src/irnet_pipe/cli.py` by `make generated`. `--help` of a verb shows the same.
+Generated from `src/irnet_pipe/cli/` by `make generated`. `--help` of a verb shows the same.
 
 - Errors go to stderr, one line each, beginning with `error:`; results go to stdout.
 - `--json` writes one JSON value to stdout in place of lines. [reruns.md](reruns.md) describes those of `status`, `info`
