@@ -230,9 +230,8 @@ class _Builder:
         for names in same_but_for_case(files):
             self.problems.add(
                 "photos that differ in case alone",
-                f"{folder}: {' and '.join(self.photos.files[name] for name in names)} differ in case alone, which "
-                "other "
-                "systems do not tell apart; rename all but one",
+                f"{folder}: {' and '.join(self.photos.files[name] for name in names)} differ in case alone, "
+                "which other systems do not tell apart; rename all but one",
             )
         max_pixels = self.config.dataset.max_pixels
         facts = examine_all(

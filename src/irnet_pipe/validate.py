@@ -353,9 +353,8 @@ def _misspelt(counts: dict[str, int]) -> Iterator[str]:
         near = nearest(name, common, likeness=LIKENESS)
         if near:
             yield (
-                f"note: class {name!r} of {count} training images is spelt nearly as {near!r} of {counts[near]}; "
-                "correct "
-                "the labels if the two are one"
+                f"note: class {name!r} of {count} training images is spelt nearly as {near!r} of "
+                f"{counts[near]}; correct the labels if the two are one"
             )
 
 

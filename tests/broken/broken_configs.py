@@ -108,8 +108,7 @@ FAULTS = [
         "thresholds in the wrong order",
         configured(relations={"bg_threshold": 0.5}),
         "my.yaml: relations: bg_threshold 0.5 is above fg_threshold 0.3; no pixel between the two could be "
-        "neutral: lower "
-        "bg_threshold",
+        "neutral: lower bg_threshold",
     ),
     Fault(
         "random weights that are frozen",
@@ -120,9 +119,8 @@ FAULTS = [
     Fault(
         "a crop that is too small for the radius",
         configured(irnet={"radius": 14}),
-        "my.yaml: irnet: train.crop is 96, but radius 14 needs 105 or more, so that a pair of pixels fits into "
-        "it; raise "
-        "crop or lower radius",
+        "my.yaml: irnet: train.crop is 96, but radius 14 needs 105 or more, so that a pair of pixels fits "
+        "into it; raise crop or lower radius",
     ),
     Fault(
         "a batch larger than the training set",

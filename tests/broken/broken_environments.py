@@ -113,9 +113,8 @@ FAULTS = [
     Fault(
         "a disk that is too small for the run",
         patched("irnet_pipe.resources.disk_free", return_value=1000),
-        "results: a run needs about 0.4 GiB, 0.0 GiB are free; free some, set runtime.results to another disk, "
-        "or label "
-        "fewer images",
+        "results: a run needs about 0.4 GiB, 0.0 GiB are free; free some, set runtime.results to another "
+        "disk, or label fewer images",
     ),
     Fault(
         "no memory",
@@ -129,15 +128,13 @@ FAULTS = [
             project.hold("GPUS", torch.cuda.device_count()),
         ),
         "runtime.device: 'cuda:99', but torch sees GPUS CUDA devices; set auto or cpu, or check the driver "
-        "(nvidia-smi) and "
-        "CUDA_VISIBLE_DEVICES",
+        "(nvidia-smi) and CUDA_VISIBLE_DEVICES",
     ),
     Fault(
         "a folder of leases that is a file",
         no_leases,
-        "my.yaml/GPU-a.lock: cannot be locked (Not a directory); set IRNET_PIPE_LEASES to a folder on a local "
-        "disk that all "
-        "jobs of this machine may write to, or runtime.device: cpu",
+        "my.yaml/GPU-a.lock: cannot be locked (Not a directory); set IRNET_PIPE_LEASES to a folder on a "
+        "local disk that all jobs of this machine may write to, or runtime.device: cpu",
         words=("infer_cam", "--recipe", "RECORD", "--output", "x.h5", "--root", "photos"),
     ),
     Fault(
@@ -173,9 +170,8 @@ FAULTS = [
     Fault(
         "removal while snakemake runs",
         lambda project: project.write(".snakemake/locks/0.input.lock", ""),
-        "FOLDER/.snakemake/locks: snakemake runs in this folder, nothing is removed; wait until it ends (if it "
-        "was killed, "
-        "`snakemake --unlock` removes the lock)",
+        "FOLDER/.snakemake/locks: snakemake runs in this folder, nothing is removed; wait until it ends "
+        "(if it was killed, `snakemake --unlock` removes the lock)",
         words=("gc", "--yes", "--config", "my.yaml"),
     ),
 ]

@@ -121,8 +121,7 @@ WEIGHTS = [
         "weights with NaN",
         weights(poisoned),
         "w.pth: key classifier.weight holds NaN or infinity: the training that wrote it has diverged; give "
-        "another file, or "
-        "train anew at a lower learning rate",
+        "another file, or train anew at a lower learning rate",
     ),
     Fault(
         "a name of weights that torchvision does not have",
@@ -267,9 +266,8 @@ ARTIFACTS = [
     Fault(
         "an artifact of a newer version",
         NEWER[0],
-        "PARENT: format-version 99 is newer than 1, the newest that irnet_pipe VERSION reads; update irnet_pipe, "
-        "or delete "
-        "the file and run snakemake again",
+        "PARENT: format-version 99 is newer than 1, the newest that irnet_pipe VERSION reads; update "
+        "irnet_pipe, or delete the file and run snakemake again",
         words=NEWER[1],
     ),
     Fault(
@@ -329,9 +327,8 @@ ARTIFACTS = [
     Fault(
         "published masks without their end",
         published(PUBLISHED[:80]),
-        "outputs/sound/masks.json, line 2: ends too early; the file is damaged or not written by irnet_pipe: run "
-        "snakemake, "
-        "which publishes it anew",
+        "outputs/sound/masks.json, line 2: ends too early; the file is damaged or not written by "
+        "irnet_pipe: run snakemake, which publishes it anew",
         words=EXPORT,
     ),
     Fault(
@@ -355,9 +352,8 @@ ARTIFACTS = [
     Fault(
         "a state dict for import-weights of no network of the authors",
         lambda project: torch.save({"fc.weight": torch.zeros(2, 2)}, project.folder / "w.pth"),
-        "w.pth: no state dict of the reference: key classifier.weight (res50_cam) or fc_edge6.weight (res50_irn) "
-        "expected, "
-        "neither found; give a file that its training has saved",
+        "w.pth: no state dict of the reference: key classifier.weight (res50_cam) or fc_edge6.weight "
+        "(res50_irn) expected, neither found; give a file that its training has saved",
         words=("import-weights", "w.pth", "--output", "ours.pth"),
     ),
 ]

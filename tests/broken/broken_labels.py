@@ -82,9 +82,8 @@ TABLES = [
     Fault(
         "a table without header",
         written(CSV, ROWS),
-        "photos/labels.csv: header ['a', 'box'] has no column of images; name one of them image_id (or image, "
-        "id, file, "
-        "file_name, filename, path, photo, img, name)",
+        "photos/labels.csv: header ['a', 'box'] has no column of images; name one of them image_id (or "
+        "image, id, file, file_name, filename, path, photo, img, name)",
     ),
     Fault(
         "a cell too many",
@@ -109,9 +108,8 @@ TABLES = [
     Fault(
         "several labels in a table of a row a label",
         labelled("a,box;disc\na,box\nb,disc\nc,box\nd,\n"),
-        "photos/labels.csv:2: 'box;disc' looks like several labels, yet images recur in other rows; give one row "
-        "an image, "
-        "or one label a row",
+        "photos/labels.csv:2: 'box;disc' looks like several labels, yet images recur in other rows; give "
+        "one row an image, or one label a row",
     ),
     Fault(
         "an image in two rows of a column a class",
@@ -148,9 +146,8 @@ TABLES = [
     Fault(
         "a photo without row",
         labelled("a,box\nb,disc\nc,box\n"),
-        "photos/labels.csv: image 'd' has no labels; add them, take it out of the list, or set dataset.missing: "
-        "negative "
-        "if no class is in it",
+        "photos/labels.csv: image 'd' has no labels; add them, take it out of the list, or set "
+        "dataset.missing: negative if no class is in it",
     ),
     Fault(
         "a row without photo",
@@ -200,9 +197,8 @@ CLASSES = [
     Fault(
         "a class called background",
         labelled("a,background\nb,disc\nc,box\nd,\n"),
-        "photos/labels.csv: class 'background': what belongs to no class is background already, in every photo; "
-        "take the "
-        "class out, or give it another name",
+        "photos/labels.csv: class 'background': what belongs to no class is background already, in every "
+        "photo; take the class out, or give it another name",
     ),
     Fault(
         "a class in two cases",
@@ -215,9 +211,8 @@ CLASSES = [
             project.table("a,bxo\nb,disc\nc,box\nd,\n"),
             project.config({"dataset": {"classes": ["box", "disc"]}}),
         ),
-        "photos/labels.csv: class 'bxo' of image 'a' is not in dataset.classes; write 'box' if that is meant, or "
-        "add it "
-        "there (now box, disc) or correct the label",
+        "photos/labels.csv: class 'bxo' of image 'a' is not in dataset.classes; write 'box' if that is "
+        "meant, or add it there (now box, disc) or correct the label",
     ),
     Fault(
         "a class that is named twice",
@@ -251,9 +246,8 @@ JSON_AND_XML = [
     Fault(
         "a JSON that is a list",
         coco_text("[]"),
-        "photos/annotations.json: not a COCO json (list indices must be integers or slices, not str); give one "
-        "with images, "
-        "annotations, categories",
+        "photos/annotations.json: not a COCO json (list indices must be integers or slices, not str); give "
+        "one with images, annotations, categories",
     ),
     Fault(
         "a COCO json nested without end",

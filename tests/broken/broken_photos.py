@@ -102,9 +102,8 @@ FAULTS = [
     Fault(
         "NUL bytes where a crash came before the data",
         holding("a.png", bytes(2000)),
-        "FOLDER/photos/images/a.png: cannot be decoded (the file is NUL bytes alone, as after a crash or on a "
-        "full disk); "
-        f"{UNDECODABLE}",
+        "FOLDER/photos/images/a.png: cannot be decoded (the file is NUL bytes alone, as after a crash or "
+        f"on a full disk); {UNDECODABLE}",
     ),
     Fault(
         "a HEIC photo of a telephone, named .jpg",
@@ -114,9 +113,8 @@ FAULTS = [
     Fault(
         "a pointer of Git LFS",
         holding("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"),
-        "FOLDER/photos/images/a.jpg: cannot be decoded (the file is a pointer of Git LFS, which `git lfs pull` "
-        "replaces by "
-        f"the file); {UNDECODABLE}",
+        "FOLDER/photos/images/a.jpg: cannot be decoded (the file is a pointer of Git LFS, which `git lfs "
+        f"pull` replaces by the file); {UNDECODABLE}",
     ),
     Fault(
         "text named .tif",
@@ -147,9 +145,8 @@ FAULTS = [
     Fault(
         "two sides of 65,500 pixels",
         holding("a.png", bomb(65_500, 65_500)),
-        "FOLDER/photos/images/a.png: 4290250000 pixels exceed dataset.max_pixels 64000000; scale the photo down, "
-        "or raise "
-        "the bound",
+        "FOLDER/photos/images/a.png: 4290250000 pixels exceed dataset.max_pixels 64000000; scale the photo "
+        "down, or raise the bound",
     ),
     Fault(
         "an animated GIF",
@@ -196,23 +193,20 @@ FAULTS = [
             project.photo("photos/images/A.png"),
             project.table("a,box\nA,box\nb,disc\nc,box\nd,\n"),
         ),
-        "FOLDER/photos/images: A.png and a.png differ in case alone, which other systems do not tell apart; "
-        "rename all but "
-        "one",
+        "FOLDER/photos/images: A.png and a.png differ in case alone, which other systems do not tell "
+        "apart; rename all but one",
     ),
     Fault(
         "a link that leads nowhere",
         link("/mnt/gone/a.png"),
-        "FOLDER/photos/images/a.png: a link to /mnt/gone/a.png, which does not exist; put the file back, or take "
-        "the photo "
-        "out of the lists",
+        "FOLDER/photos/images/a.png: a link to /mnt/gone/a.png, which does not exist; put the file back, "
+        "or take the photo out of the lists",
     ),
     Fault(
         "a link to itself",
         link("a.png"),
-        "FOLDER/photos/images/a.png: a link to a.png, which does not exist; put the file back, or take the photo "
-        "out of the "
-        "lists",
+        "FOLDER/photos/images/a.png: a link to a.png, which does not exist; put the file back, or take the "
+        "photo out of the lists",
     ),
     Fault(
         "a photo that may not be read",

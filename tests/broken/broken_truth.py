@@ -74,9 +74,8 @@ FAULTS = [
             truth("L", (40, 30), 1)(project),
             (project.folder / "photos/SegmentationObject/c.png").unlink(),
         ),
-        "FOLDER/photos/SegmentationObject/c.png: no such file, but image 'c' is evaluated; add the ground truth, "
-        "or take the "
-        "image out of dataset.evaluate",
+        "FOLDER/photos/SegmentationObject/c.png: no such file, but image 'c' is evaluated; add the ground "
+        "truth, or take the image out of dataset.evaluate",
     ),
     Fault(
         "a category of the ground truth that is no class",
@@ -91,22 +90,19 @@ FAULTS = [
     Fault(
         "a label map of another size",
         truth("L", (30, 40), 1),
-        "FOLDER/photos/SegmentationClass/a.png: ground truth is 30×40 pixels, the displayed photo 40×30; scale "
-        "one to the "
-        "other",
+        "FOLDER/photos/SegmentationClass/a.png: ground truth is 30×40 pixels, the displayed photo 40×30; "
+        "scale one to the other",
     ),
     Fault(
         "a label map in colours",
         truth("RGB", (40, 30), (128, 0, 0)),
-        "FOLDER/photos/SegmentationClass/a.png: no palette or 8-bit grey picture, which label maps have to be; "
-        "save it as "
-        "such a PNG",
+        "FOLDER/photos/SegmentationClass/a.png: no palette or 8-bit grey picture, which label maps have to "
+        "be; save it as such a PNG",
     ),
     Fault(
         "a label of no class",
         truth("L", (40, 30), 3),
         "FOLDER/photos/SegmentationClass/a.png: label 3, but there are 2 classes, so that 0…2 and 255 are "
-        "allowed; name all "
-        "classes in dataset.classes, in the order of the labels",
+        "allowed; name all classes in dataset.classes, in the order of the labels",
     ),
 ]

@@ -197,9 +197,8 @@ def _check_labels(problems: Problems, path: str, largest: int | None, *, n_class
     elif n_classes is not None and largest > n_classes:
         problems.add(
             "labels of ground truth",
-            f"{path}: label {largest}, but there are {n_classes} classes, so that 0…{n_classes} and {VOID} are "
-            "allowed; "
-            "name all classes in dataset.classes, in the order of the labels",
+            f"{path}: label {largest}, but there are {n_classes} classes, so that 0…{n_classes} and {VOID} "
+            "are allowed; name all classes in dataset.classes, in the order of the labels",
         )
 
 
