@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from first_stages import changed
 from irnet_pipe.config import parse_config
 from irnet_pipe.plan import Artifact, Plan
 from irnet_pipe.workflow import prepare
@@ -19,6 +21,13 @@ class StandIns:
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
+
+    @classmethod
+    def finished(cls, values: dict[str, Any], photos: Path, folder: Path) -> StandIns:
+        """A finished run on a copy of a photo set, which may be changed."""
+        run = cls(changed(values, **{"dataset.root": str(shutil.copytree(photos, folder / "my photos"))}))
+        run.make()
+        return run
 
     def plan(self) -> Plan:
         """Plan of the values as they are; its records are written."""

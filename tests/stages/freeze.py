@@ -28,12 +28,13 @@ from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.config.presets import merge
-from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.plan import Artifact
 from irnet_pipe.publish import publish
 from irnet_pipe.recipes import record_path
 from irnet_pipe.report import pictures
 from irnet_pipe.report.pictures import Picture
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.stage_table import STAGES
 
 FOLDER = Path(__file__).parents[1] / "frozen"
 SAMPLES = 16

@@ -17,8 +17,8 @@ from first_stages import FIRST_STAGES
 from irnet_pipe.config.documents import is_runtime
 from irnet_pipe.config.keys import leaves
 from irnet_pipe.models.backbone import Backbone
-from irnet_pipe.plan import STAGES
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.stage_table import STAGES
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ import pytest
 from freeze import FOLDER, Content, Frozen, bumped, outputs, read_frozen, write_frozen
 from made_up import MadeUpRun
 
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import STAGES
 
 NETWORKS = (
     *(f"{kind}_{name}" for kind in ("train", "infer") for name in ("cam", "irnet", "maskrcnn", "deeplab")),

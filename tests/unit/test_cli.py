@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -21,10 +22,10 @@ from irnet_pipe.cli.stages import STAGE_VERBS
 from irnet_pipe.config import parse_config
 from irnet_pipe.data import photo_files
 from irnet_pipe.errors import InputError, Interrupted
-from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.plan import Artifact
 from irnet_pipe.runtime.events import read_events
 from irnet_pipe.runtime.job import Job
-from irnet_pipe.stage_table import DEVICE_STAGES, TRAINERS
+from irnet_pipe.stage_table import DEVICE_STAGES, STAGES, TRAINERS
 from irnet_pipe.workflow import prepare
 
 LIGHT = (
@@ -118,22 +119,23 @@ def test_wrong_usage(arguments, capsys):
     assert "usage: " in capsys.readouterr().err
 
 
-def test_problems_are_lines_on_stderr(monkeypatch, capsys):
-    def fail(*_: object) -> None:
-        raise InputError(["one", "two"])
-
-    monkeypatch.setattr(stages, "_stage", fail)
-    assert main(["report", "--recipe", "x", "--output", "y"]) == 2
-    assert capsys.readouterr().err == "error: one\nerror: two\n"
-
-
-def test_trainer_that_was_told_to_stop(monkeypatch, capsys):
-    def stop(*_: object) -> None:
-        raise Interrupted("saved at step 3")
-
-    monkeypatch.setattr(stages, "_stage", stop)
-    assert main(["train_cam", "--recipe", "x", "--output", "y"]) == 75
-    assert capsys.readouterr().err == "stopped: saved at step 3\n"
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (InputError(["one", "two"]), 2, "error: one\nerror: two\n"),
+        (Interrupted("saved at step 3"), 75, "stopped: saved at step 3\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "stopped: what is finished is kept; the same command again does the rest\n",
+        ),
+        (MemoryError(), 2, "error: memory ran out; give the job more memory, or run fewer at once\n"),
+    ],
+)
+def test_what_a_job_that_fails_tells(raised, code, told, monkeypatch, capsys):
+    monkeypatch.setattr(stages, "_stage", Mock(side_effect=raised))
+    assert main(["train_cam", "--recipe", "x", "--output", "y"]) == code
+    assert capsys.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize(
@@ -147,28 +149,6 @@ def test_verb_that_is_misspelt(word, meant, capsys):
 def test_verb_that_is_like_none(capsys):
     assert main(["qqq"]) == 2
     assert capsys.readouterr().err == "error: qqq: no such verb; `irnet-pipe --help` lists the verbs\n"
-
-
-def test_interrupt(monkeypatch, capsys):
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stages, "_stage", stop)
-    assert main(["report", "--recipe", "x", "--output", "y"]) == 130
-    assert capsys.readouterr().err == (
-        "stopped: what is finished is kept; the same command again does the rest\n"
-    )
-
-
-def test_lack_of_memory(monkeypatch, capsys):
-    def fail(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(stages, "_stage", fail)
-    assert main(["report", "--recipe", "x", "--output", "y"]) == 2
-    assert capsys.readouterr().err == (
-        "error: memory ran out; give the job more memory, or run fewer at once\n"
-    )
 
 
 def test_every_exit_code_is_documented():

@@ -19,9 +19,10 @@ from irnet_pipe.config.keys import leaves
 from irnet_pipe.data.image_list import ImageEntry, list_digest
 from irnet_pipe.index import Index, Truth
 from irnet_pipe.outside_files import OutsideFile
-from irnet_pipe.plan import STAGES, Plan
+from irnet_pipe.plan import Plan
 from irnet_pipe.planner import image_lists, make_plan, report_images
 from irnet_pipe.shards import shard_of
+from irnet_pipe.stage_table import STAGES
 
 
 def test_every_key_of_the_config_is_in_the_table():

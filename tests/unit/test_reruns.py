@@ -15,8 +15,9 @@ from first_stages import FIRST_STAGES, changed
 from irnet_pipe.config.documents import is_runtime
 from irnet_pipe.config.keys import leaves
 from irnet_pipe.errors import InputError
-from irnet_pipe.plan import STAGES, Artifact
+from irnet_pipe.plan import Artifact
 from irnet_pipe.shards import shard_of
+from irnet_pipe.stage_table import STAGES
 from reruns import StandIns
 
 SHARDS = 2
@@ -43,11 +44,7 @@ def stages(artifacts: list[Artifact]) -> Counter[str]:
 
 @pytest.fixture
 def run(tiny, photo_set, tmp_path) -> StandIns:
-    """A finished run on photos of its own."""
-    root = shutil.copytree(photo_set, tmp_path / "my photos")
-    run = StandIns(changed(tiny, **{"dataset.root": str(root)}))
-    run.make()
-    return run
+    return StandIns.finished(tiny, photo_set, tmp_path)
 
 
 def root_of(run: StandIns) -> Path:

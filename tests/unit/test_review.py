@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from first_stages import changed
 from irnet_pipe.config import parse_config
 from irnet_pipe.data.review import ImageReview, read_review
 from irnet_pipe.errors import InputError
@@ -92,11 +90,7 @@ def test_missing_file(tmp_path):
 
 @pytest.fixture
 def run(tiny, photo_set, tmp_path) -> StandIns:
-    """A finished run on photos of its own."""
-    root = shutil.copytree(photo_set, tmp_path / "my photos")
-    run = StandIns(changed(tiny, **{"dataset.root": str(root)}))
-    run.make()
-    return run
+    return StandIns.finished(tiny, photo_set, tmp_path)
 
 
 def reviewed(run: StandIns, folder: Path, images: object) -> None:

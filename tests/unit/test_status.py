@@ -16,8 +16,8 @@ from irnet_pipe.cli.main import main
 from irnet_pipe.config import parse_config
 from irnet_pipe.config.presets import merge
 from irnet_pipe.differences import Difference, ListChange
-from irnet_pipe.plan import STAGES
 from irnet_pipe.recipes import record_path
+from irnet_pipe.stage_table import STAGES
 from irnet_pipe.status import Reason, StageStatus, Status, status_of
 from irnet_pipe.status_report import lines
 from irnet_pipe.workflow import PlannedRun, plan_for, prepare

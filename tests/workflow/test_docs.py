@@ -11,7 +11,7 @@ import yaml
 from irnet_pipe.cli.main import build_parser
 from irnet_pipe.config import Config, load_config, parse_config, settings_of
 from irnet_pipe.config.keys import leaves
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import STAGES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import STAGES
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch", "snakemake": "snakemake-minimal"}

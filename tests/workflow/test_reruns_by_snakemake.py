@@ -10,7 +10,7 @@ import pytest
 from tiny_project import Project
 
 from first_stages import FIRST_STAGES, NEEDED, changed, first_changes, plan_of, values_before_and_after
-from irnet_pipe.plan import STAGES
+from irnet_pipe.stage_table import STAGES
 from reruns import StandIns
 
 KEYS = {
