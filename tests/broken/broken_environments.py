@@ -71,11 +71,6 @@ def offline(project: Project) -> None:
     patched("torchvision.models._api.load_state_dict_from_url", side_effect=URLError("no network"))(project)
 
 
-def without_openpyxl(project: Project) -> None:
-    project.write("labels.xlsx", b"PK\x03\x04")
-    project.conditions.enter_context(patch.dict("sys.modules", {"openpyxl": None}))
-
-
 def no_leases(project: Project) -> None:
     artifact = project.artifact("infer_cam")
     project.hold("RECORD", f"results/recipes/{artifact.recipe}.json")
@@ -142,12 +137,6 @@ FAULTS = [
         offline,
         "IMAGENET1K_V1: cannot download https://download.pytorch.org/models/resnet18-f37072fd.pth (<urlopen error no "
         "network>); fetch this file on a machine with network and give its path in place of the name",
-    ),
-    Fault(
-        "a spreadsheet where openpyxl is not installed",
-        without_openpyxl,
-        "labels.xlsx: spreadsheets are read by openpyxl; pip install openpyxl, or save the sheet as CSV",
-        words=("init", "photos", "--labels", "labels.xlsx"),
     ),
     Fault(
         "a new folder within that of the photos",

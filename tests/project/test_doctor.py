@@ -126,8 +126,16 @@ def test_profile(tmp_path: Path) -> None:
     [
         ({}, set(), "ok    scheduler: none: jobs run on this machine; executor plug-ins: none"),
         ({"slurm": True}, {"slurm"}, "ok    scheduler: slurm; executor plug-ins: slurm"),
-        ({"slurm": True}, set(), "pip install snakemake-executor-plugin-slurm to submit jobs"),
-        ({"slurm": False}, {"slurm"}, "wrong scheduler: slurm does not answer; see what `sinfo -h` says"),
+        (
+            {"slurm": True},
+            set(),
+            "note  scheduler: slurm; executor plug-ins: none; pip install snakemake-executor-plugin-slurm to submit",
+        ),
+        (
+            {"slurm": False},
+            {"slurm"},
+            "note  scheduler: slurm does not answer; to submit jobs, see what `sinfo -h` says",
+        ),
     ],
 )
 def test_scheduler(answers: dict[str, bool], plugins: set[str], told: str) -> None:
@@ -151,7 +159,7 @@ def test_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert output.splitlines()[-1] == "1 to mend"
     assert "wrong disk: 1.0 GiB free" in output
     assert main(["doctor", "--json"]) == 1
-    (wrong,) = [each for each in json.loads(capsys.readouterr().out) if each["remedy"]]
+    (wrong,) = [each for each in json.loads(capsys.readouterr().out) if each["wrong"]]
     assert wrong["part"] == "disk" and wrong["remedy"].startswith("free 4.0 GiB")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pytest
 import yaml
 from PIL import Image
@@ -93,7 +94,6 @@ def test_tables(name: str, photos: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def sheet(path: Path, rows: list[list[Any]]) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
 import pytest
 import torch
 import torchvision
@@ -105,7 +106,6 @@ def test_tutorial(run_blocks, tmp_path):
 @pytest.mark.slow
 def test_readme(run_blocks, tmp_path, photo_set, tiny):
     """The photos, tables and config that it speaks of, under its names; the config with a small network beside it."""
-    openpyxl = pytest.importorskip("openpyxl")
     shutil.copytree(photo_set / "images", tmp_path / "birds")
     rows = [row.rpartition(",") for row in (photo_set / "labels.csv").read_text("utf-8").splitlines()]
     book = openpyxl.Workbook()

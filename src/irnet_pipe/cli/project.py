@@ -91,10 +91,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
     findings = list(examine_machine(Path.cwd()))
     if options.json:
-        print_json([vars(finding) for finding in findings])
+        print_json([vars(finding) | {"wrong": finding.wrong} for finding in findings])
     else:
         print_lines(lines(findings))
-    return EXIT_FAILED if any(finding.remedy for finding in findings) else 0
+    return EXIT_FAILED if any(finding.wrong for finding in findings) else 0
 
 
 def _quoted(path: Path) -> str:

@@ -83,12 +83,8 @@ def _delimiter(text: str) -> str:
 
 
 def _sheet(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise InputError(
-            f"{path}: spreadsheets are read by openpyxl; pip install openpyxl, or save the sheet as CSV"
-        ) from None
+    from openpyxl import load_workbook  # takes longer to import than most tables to read
+
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # noqa: BLE001 (of a damaged zip or XML it raises anything)

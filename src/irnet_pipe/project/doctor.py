@@ -40,15 +40,22 @@ class Finding:
         part: its name.
         told: what was found.
         remedy: what to do; None where all is well.
+        needed: whether nothing runs without the remedy; else it is for submitting jobs alone.
     """
 
     part: str
     told: str
     remedy: str | None = None
+    needed: bool = True
+
+    @property
+    def wrong(self) -> bool:
+        """Whether there is something to mend."""
+        return self.remedy is not None and self.needed
 
     def __str__(self) -> str:
         """A line for a person."""
-        verdict = "ok" if self.remedy is None else "wrong"
+        verdict = "wrong" if self.wrong else "ok" if self.remedy is None else "note"
         return f"{verdict:<6}{self.part}: {self.told}" + (f"; {self.remedy}" if self.remedy else "")
 
 
@@ -227,10 +234,12 @@ def scheduler(answers: Mapping[str, bool], plugins: Collection[str]) -> Finding:
     told = f"executor plug-ins: {', '.join(sorted(plugins)) or 'none'}"
     for name, answered in answers.items():
         if name not in plugins:
-            return Finding("scheduler", f"{name}; {told}", f"pip install {PLUGIN}{name} to submit jobs")
+            remedy = f"pip install {PLUGIN}{name} to submit jobs"
+            return Finding("scheduler", f"{name}; {told}", remedy, needed=False)
         if not answered:
             command = " ".join(SCHEDULERS[name][1])
-            return Finding("scheduler", f"{name} does not answer", f"see what `{command}` says")
+            remedy = f"to submit jobs, see what `{command}` says"
+            return Finding("scheduler", f"{name} does not answer", remedy, needed=False)
     return Finding("scheduler", f"{', '.join(answers) or 'none: jobs run on this machine'}; {told}")
 
 
@@ -272,5 +281,5 @@ def _gib(n_bytes: int) -> str:
 
 def lines(findings: Sequence[Finding]) -> list[str]:
     """What the verb prints."""
-    wrong = sum(finding.remedy is not None for finding in findings)
+    wrong = sum(finding.wrong for finding in findings)
     return [*map(str, findings), "all is well" if not wrong else f"{wrong} to mend"]
