@@ -16,15 +16,19 @@ GPU, CPU = gpu("a GPU", 24 << 30), cpu(16 << 30)
 
 
 def train(
-    count: int, *, size: tuple[int, int] = (375, 500), negatives: int = 0, rare: int = 0
+    count: int,
+    *,
+    size: tuple[int, int] = (375, 500),
+    classes: int = 20,
+    negatives: int = 0,
+    rare: int = 0,
 ) -> tuple[ImageEntry, ...]:
-    """Training images of class 0; the last ones have none, the first ones class 1 too."""
-    return tuple(
-        ImageEntry(
-            f"{i:06}", f"{i}.jpg", *size, () if i >= count - negatives else (0, 1) if i < rare else (0,), "0"
-        )
-        for i in range(count)
-    )
+    """Training images of one class each, in turn; the last ones have none, the first ones another one too."""
+
+    def labels(i: int) -> tuple[int, ...]:
+        return () if i >= count - negatives else (i % classes, classes) if i < rare else (i % classes,)
+
+    return tuple(ImageEntry(f"{i:06}", f"{i}.jpg", *size, labels(i), "0") for i in range(count))
 
 
 def steps(values: dict[str, Any], section: str, images: int) -> int:
@@ -76,6 +80,15 @@ def test_little_memory_halves_batch_and_learning_rate() -> None:
     values = fit_schedule(train(1000), gpu("small", 6 << 30))
     assert values["cam"]["train"]["batch"] == 8
     assert values["cam"]["train"]["lr_classifier"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("classes", "lr", "lr_classifier"), [(1, 0.005, 0.05), (10, 0.05, 0.5), (80, 0.1, 1)]
+)
+def test_fewer_classes_than_the_paper_learn_slower(classes: int, lr: float, lr_classifier: float) -> None:
+    """The loss is a mean over classes; one class at the paper's rates ends in NaN."""
+    settings = fit_schedule(train(1000, classes=classes), GPU)["cam"]["train"]
+    assert (settings["lr"], settings["lr_classifier"]) == (lr, lr_classifier)
 
 
 def test_small_photos_get_small_crops_and_radius() -> None:

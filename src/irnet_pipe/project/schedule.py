@@ -13,7 +13,7 @@ from irnet_pipe.data.image_list import ImageEntry
 LEAST_EPOCHS, MOST_EPOCHS = 5, 100
 SEEN = 100
 """Times that the photos of the rarest class are shown, together."""
-PAPER_BATCH, PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 16, 512, 10, 2.5
+PAPER_BATCH, PAPER_CLASSES, PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 16, 20, 512, 10, 2.5
 BATCH_MEMORY = 8 << 30
 """Of memory for a batch of 16 crops of 512 pixels, bytes: twice what `validate` estimates for ResNet-50."""
 LEAST_SIDE, LEAST_RADIUS = 96, 4
@@ -68,6 +68,8 @@ def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, A
     radius = max(LEAST_RADIUS, round(PAPER_RADIUS * side / PAPER_SIDE))
     cam_batch, irnet_batch = (_batch(len(images), side, machine) for images in (train, labelled))
     cam_rate, irnet_rate = cam_batch / PAPER_BATCH, irnet_batch / PAPER_BATCH
+    # The classifier's loss is a mean over classes: with fewer of them each weighs more.
+    cam_rate *= min(1, len(counts) / PAPER_CLASSES)
     return {
         "shards": {"n": min(64, max(2, math.ceil(len(train) / PHOTOS_PER_SHARD)))},
         "dataset": {"working_long_side": machine.side},
@@ -78,8 +80,8 @@ def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, A
                 "batch": cam_batch,
                 "crop": side,
                 "long_side": [side * 5 // 8, side * 5 // 4],
-                "lr": 0.1 * cam_rate,
-                "lr_classifier": 1.0 * cam_rate,
+                "lr": round(0.1 * cam_rate, 6),
+                "lr_classifier": round(1.0 * cam_rate, 6),
             },
         },
         "irnet": {

@@ -20,7 +20,8 @@ def survey(index: Index) -> Iterator[str]:
     sides = sorted((entry.width * entry.height, entry.width, entry.height) for entry in entries)
     smallest, largest = (f"{width}×{height}" for _, width, height in (sides[0], sides[-1]))
     usual = median(max(entry.height, entry.width) for entry in entries)
-    yield f"photos: {len(entries)}, {smallest} to {largest} pixels, median long side {usual:.0f}"
+    spread = f"{smallest} to {largest} pixels, median long side {usual:.0f}"
+    yield f"photos: {len(entries)}, {spread if smallest != largest else f'all of {smallest} pixels'}"
     counts = Counter(class_id for entry in index.train for class_id in entry.labels or ())
     named = [(name, counts[class_id]) for class_id, name in enumerate(index.classes)]
     told = sorted((item for item in named if item[1]), key=lambda item: -item[1])
