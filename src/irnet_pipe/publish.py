@@ -26,6 +26,7 @@ from irnet_pipe.evaluation.tables import join_scores, scores_csv, summary_text
 from irnet_pipe.recipes import MARKERS, PUBLISHED_MASKS, Parent, Record, ancestors, marker_name, read_record
 from irnet_pipe.report.costs import COSTS_PAGE, COSTS_TABLE, Cost, costs_csv, costs_page
 from irnet_pipe.report.gallery_data import FOLDER as GALLERY
+from irnet_pipe.report.side_by_side import write_settings
 from irnet_pipe.runtime.attempts import read_attempts
 from irnet_pipe.stage_table import SEGMENTERS
 from irnet_pipe.tables.publication import write_tables
@@ -41,14 +42,14 @@ FILES = (
 
 
 def publish(recipe: Path, output: Path) -> None:
-    """Publish a run, or its tables.
+    """Publish a run, its tables, or its settings side by side.
 
     What an earlier publication has left is removed first, and the marker of the recipe is written last: it vouches
     for all that lies beside it.
 
     Args:
         recipe: record of the publication.
-        output: outputs/<run>, or outputs/<run>/tables.
+        output: outputs/<run>, outputs/<run>/tables or outputs/<run>/settings.
 
     Raises:
         ArtifactError: an artifact to be published is missing or damaged.
@@ -61,6 +62,8 @@ def publish(recipe: Path, output: Path) -> None:
             )
     if "cells" in record.spec:
         write_tables(record, results, output)
+    elif "settings" in record.spec:
+        write_settings(record, results, output)
     else:
         _publish_run(record, results, output)
     replace_text(output / marker_name(record.recipe), _provenance(record))

@@ -21,8 +21,8 @@ LOGS = "logs"
 BENCHMARKS = "benchmarks"
 EVENTS = "events"
 FACTS = "facts"
-PUBLISHED_MASKS = "masks.json"
-"""What people open, in the folder of a publication."""
+PUBLISHED_MASKS, PUBLISHED_SETTINGS = "masks.json", "settings.html"
+"""What people open, in the folder of a publication: of a run, and of its settings side by side."""
 MARKERS = "recipe-*.json"
 """Beside it the marker of the recipe that it is of, written last."""
 
@@ -88,6 +88,12 @@ def write_record(results: Path, record: Record) -> None:
 def marker_name(recipe: str) -> str:
     """File that vouches for a publication."""
     return MARKERS.replace("*", recipe)
+
+
+def published_files(publication: Record) -> tuple[str, str]:
+    """Files of a publication that say whether it is there: what people open, and the marker."""
+    opened = PUBLISHED_SETTINGS if "settings" in publication.spec else PUBLISHED_MASKS
+    return opened, marker_name(publication.recipe)
 
 
 def read_record(path: Path) -> Record:

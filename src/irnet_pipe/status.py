@@ -22,9 +22,8 @@ from irnet_pipe.plan import Artifact
 from irnet_pipe.recipes import (
     BENCHMARKS,
     MARKERS,
-    PUBLISHED_MASKS,
     Record,
-    marker_name,
+    published_files,
     read_record,
     record_path,
 )
@@ -149,7 +148,7 @@ class Folder:
         """Whether an artifact or a publication is there."""
         if artifact.stage == "publish":
             folder = self.published(artifact)
-            return all((folder / name).exists() for name in (PUBLISHED_MASKS, marker_name(artifact.recipe)))
+            return all((folder / name).exists() for name in published_files(artifact.record))
         return artifact.recipe in self.of_stage(artifact.stage).get(artifact.unit, ())
 
     def of_stage(self, stage: str) -> dict[str, list[str]]:

@@ -15,9 +15,10 @@ from irnet_pipe.data.scan import StatCache
 from irnet_pipe.data.truth_list import TruthUses
 from irnet_pipe.errors import machine_faults_told
 from irnet_pipe.index import Index, build_index
-from irnet_pipe.plan import Plan, join_plans
+from irnet_pipe.plan import Plan
 from irnet_pipe.planner import image_lists, make_plan
 from irnet_pipe.recipes import INDEX, write_record
+from irnet_pipe.sweep_plan import plan_sweep
 from irnet_pipe.tables.plan import plan_tables
 from irnet_pipe.tables.settings import check_unseen, table_settings
 
@@ -75,7 +76,8 @@ def plan_for(config: Config, *, cache: StatCache | None = None) -> PlannedRun:
     """
     with _uncollected():
         settings = tuple(_indexed(((setting, None) for setting in settings_of(config)), cache))
-        return PlannedRun(config, settings, join_plans(make_plan(*setting) for setting in settings))
+        plans = [(setting, make_plan(setting, index)) for setting, index in settings]
+        return PlannedRun(config, settings, plan_sweep(plans))
 
 
 @machine_faults_told()

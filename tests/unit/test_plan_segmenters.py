@@ -145,7 +145,7 @@ def test_sources_in_one_run_share_all_else(tiny):
     tiny |= {"segmenters": ["maskrcnn"], "sweep": {"maskrcnn.train.source": ["cam", "full", "truth"]}}
     plan = plan_of(tiny)
     assert len(plan.of("train_maskrcnn")) == 3 and len(plan.of("train_irnet")) == 1
-    assert len(plan.targets) == 3
+    assert len(plan.targets) == 4, "one a source, and the settings side by side"
 
 
 # --- ground truth to learn from

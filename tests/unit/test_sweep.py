@@ -87,7 +87,9 @@ def test_what_settings_share_is_planned_once(tiny):
     both = plan_of(tiny, {"random_walk.beta": [8, 10]})
     recipes = [artifact.recipe for artifact in both.artifacts]
     assert len(set(recipes)) == len(recipes)
-    assert set(recipes) == {artifact.recipe for plan in alone.values() for artifact in plan.artifacts}
+    *of_settings, comparison = both.artifacts
+    assert "settings" in comparison.record.spec
+    assert {a.recipe for a in of_settings} == {a.recipe for plan in alone.values() for a in plan.artifacts}
     for stage in ("train_cam", "infer_cam", "train_irnet", "infer_irnet", "refine_displacement"):
         assert both.of(stage) == alone[8].of(stage) == alone[10].of(stage)
     assert len(both.of("propagate")) == 2 * len(alone[8].of("propagate"))
@@ -121,12 +123,16 @@ def test_labels_name_the_swept_keys_that_matter(tiny):
 
 def test_each_setting_is_published_to_a_folder_of_its_own(tiny):
     plan = plan_of(tiny, {"seed": [0, 1]})
-    assert [target.record.spec["run"] for target in plan.targets] == ["tiny/seed=0", "tiny/seed=1"]
+    assert [target.record.spec["run"] for target in plan.targets] == [
+        "tiny/seed=0",
+        "tiny/seed=1",
+        "tiny/settings",
+    ]
 
 
 def test_keys_of_the_data_set_can_be_swept(tiny):
     plan = plan_of(tiny, {"dataset.negatives": ["use", "drop"]})
-    assert len(plan.of("train_cam")) == len(plan.targets) == 2
+    assert (len(plan.of("train_cam")), len(plan.targets)) == (2, 3)
     assert labels(plan, "train_cam") == [
         "all seed 0 dataset.negatives=use",
         "all seed 0 dataset.negatives=drop",

@@ -242,6 +242,8 @@ def test_sweep_shares_what_is_there(project):
     same, other = (f"tiny/export.instance.bg_threshold={value}/" for value in (0.25, 0.5))
     for name in ("masks.json", "scores.json", "report.html", "variants/cam/masks.json"):
         assert swept[same + name] == alone[f"tiny/{name}"] != swept[other + name], name
+    assert len(publications) == 3
+    assert {f"tiny/settings/{name}" for name in ("settings.html", "settings.csv")} <= swept.keys()
     assert project.run() == Counter()
 
 

@@ -18,9 +18,10 @@ from irnet_pipe.config import parse_runtime
 from irnet_pipe.errors import EXIT_INPUT, EXIT_STOPPED, STOPPED, InputError
 from irnet_pipe.failures import failures
 from irnet_pipe.recipes import (
-    PUBLISHED_MASKS,
+    PUBLISHED_SETTINGS,
     RECIPES,
     marker_name,
+    published_files,
     read_record,
     record_path,
 )
@@ -134,17 +135,16 @@ def folder_of(publication):
 def targets(publication):
     """What people open, and the marker that vouches for it."""
     folder = folder_of(publication)
-    return [
-        f"{folder}/{PUBLISHED_MASKS}",
-        f"{folder}/{marker_name(publication.recipe)}",
-    ]
+    return [f"{folder}/{name}" for name in published_files(publication)]
 
 
 def for_report(publication):
     """What snakemake --report shows of a publication."""
     folder, run = folder_of(publication), publication.spec["run"]
     shown = [("report.html", "report", "Report"), ("counts.json", "masks", "Masks")]
-    if any(parent.stage == "evaluate_masks" for parent in publication.parents):
+    if "settings" in publication.spec:
+        shown = [(PUBLISHED_SETTINGS, "settings", "Settings")]
+    elif any(parent.stage == "evaluate_masks" for parent in publication.parents):
         shown.append(("scores.csv", "scores", "Scores"))
     return [
         shown_in_report(

@@ -39,10 +39,16 @@ def gallery(job: Job, units: Sequence[Path]) -> Gallery:
 def rows(units: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Rows of all images, shard by shard."""
     for path in units:
-        try:
-            yield from read_unit(_script(path))["rows"]
-        except (KeyError, ValueError) as error:
-            raise _damaged(path, error) from None
+        yield from unit_rows(path)
+
+
+def unit_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a shard, in the order of its pictures."""
+    try:
+        found: list[dict[str, Any]] = read_unit(_script(path))["rows"]
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from None
+    return found
 
 
 def class_table(units: Sequence[Path], class_names: Sequence[str]) -> Table:

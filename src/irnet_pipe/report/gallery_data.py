@@ -16,8 +16,15 @@ FOLDER = "report_files"
 """Beside the page: what it loads as one scrolls."""
 ROWS = "rows.js"
 """In the folder of each shard, beside its thumbnails."""
+PHOTO, INSTANCES, CLASSES = "photo", "instances", "classes"
+"""Names of the thumbnails of an image."""
 _UNIT = "gallery.unit("
 _END = ");\n"
+
+
+def picture_file(number: int, name: str) -> str:
+    """File of a thumbnail; `number` is that of the image's row in its shard."""
+    return f"{number}-{name}.{'jpeg' if name == PHOTO else 'png'}"
 
 
 def page_call(facts: Mapping[str, Any]) -> str:

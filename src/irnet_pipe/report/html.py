@@ -7,6 +7,7 @@ from pathlib import Path
 
 from irnet_pipe.report.bar_chart import BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, render_chart
+from irnet_pipe.report.strips import Strips, render_strips
 from irnet_pipe.report.table import Table, render_table
 from irnet_pipe.report.timeline import Timeline, render_timeline
 
@@ -28,7 +29,11 @@ class Text:
     text: str
 
 
-Block = Table | Chart | BarChart | Timeline | Gallery | Text
+Block = Table | Chart | BarChart | Timeline | Gallery | Strips | Text
+
+
+STYLES: dict[type[Block], str] = {Gallery: "gallery.css", Strips: "strips.css"}
+"""Style sheets of blocks, beside that of every page."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,10 @@ def render(page: Page) -> str:
         f'<a class="page" href="{escape(target)}">{escape(name)}</a>' for name, target in page.links
     )
     sections = "\n".join(_section(section, anchor=f"section-{i}") for i, section in enumerate(page.sections))
-    has_gallery = any(isinstance(block, Gallery) for section in page.sections for block in section.blocks)
-    style = _own_file("page.css") + (_own_file("gallery.css") if has_gallery else "")
+    blocks = {type(block) for section in page.sections for block in section.blocks}
+    style = "".join(
+        _own_file(name) for name in ("page.css", *(STYLES[kind] for kind in STYLES if kind in blocks))
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -94,7 +101,7 @@ def _chart(chart: Chart | BarChart) -> str:
     return render_chart(chart) if isinstance(chart, Chart) else render_bar_chart(chart)
 
 
-def _block(block: Table | Timeline | Gallery | Text, section: Section) -> str:
+def _block(block: Table | Timeline | Gallery | Strips | Text, section: Section) -> str:
     match block:
         case Table():
             return render_table(block, title=section.title)
@@ -102,6 +109,8 @@ def _block(block: Table | Timeline | Gallery | Text, section: Section) -> str:
             return render_timeline(block)
         case Gallery():
             return _gallery(block)
+        case Strips():
+            return render_strips(block)
         case Text():
             return f'<pre tabindex="0">{escape(block.text)}</pre>'
 

@@ -14,15 +14,8 @@ from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.export.coco import rle_bounding_box
 from irnet_pipe.numerics.run_lengths import rle_area
 from irnet_pipe.report.figures import decode_at, draw_classes, draw_masks
+from irnet_pipe.report.gallery_data import CLASSES, INSTANCES, PHOTO
 from irnet_pipe.report.pictures import Picture
-
-PHOTO, INSTANCES, CLASSES = "photo", "instances", "classes"
-"""Names of the thumbnails of an image."""
-
-
-def file_name(number: int, picture: Picture) -> str:
-    """File of a thumbnail; `number` is that of the image's row in its shard."""
-    return f"{number}-{picture.name}.{picture.kind}"
 
 
 def draw_thumbnails(

@@ -15,8 +15,8 @@ from irnet_pipe.data.photos import load_photo
 from irnet_pipe.export.voc import write_tar
 from irnet_pipe.recipes import ancestors, read_record, record_path
 from irnet_pipe.report import pictures
-from irnet_pipe.report.gallery_data import ROWS, unit_call
-from irnet_pipe.report.thumbnails import draw_thumbnails, file_name, image_row
+from irnet_pipe.report.gallery_data import ROWS, picture_file, unit_call
+from irnet_pipe.report.thumbnails import draw_thumbnails, image_row
 from irnet_pipe.runtime.job import Job
 
 
@@ -40,7 +40,7 @@ def _members(job: Job, masks: ArtifactReader) -> Iterator[tuple[str, bytes]]:
         shown = found.without_fragments()
         photo = load_photo(job.photo(entry), long_side=job.setting("report.thumbnail"))
         for picture in draw_thumbnails(photo, entry, instances=shown, semantic=semantic):
-            yield file_name(number, picture), pictures.encode(picture)
+            yield picture_file(number, picture.name), pictures.encode(picture)
         left_out = found.named(wrong.get(entry.image_id, ()))
         rows.append(image_row(entry, shown, present=semantic[0].tolist(), left_out=left_out))
     yield ROWS, unit_call(job.record.unit, rows, _recipes(job)).encode()
