@@ -64,6 +64,15 @@ class InputError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+@contextmanager
+def told_of(subject: str) -> Iterator[None]:
+    """Begin each problem that is found within by what it is about, such as a key of the config."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)([f"{subject}: {problem}" for problem in error.problems]) from error
+
+
 class ArtifactError(InputError):
     """An artifact that cannot be used: damaged, of another kind, or of a newer version."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,6 @@ import torch
 from irnet_pipe import resources, training_memory
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.config import (
-    AffinityNetSection,
     Config,
     SegmenterModel,
     SegmenterTraining,
@@ -24,7 +23,7 @@ from irnet_pipe.config import (
 )
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.review import read_review
-from irnet_pipe.errors import InputError
+from irnet_pipe.errors import InputError, told_of
 from irnet_pipe.index import Index, build_index
 from irnet_pipe.models.affinitynet import AffinityNet
 from irnet_pipe.models.backbone import pretrained_state
@@ -117,14 +116,19 @@ class _Validation:
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Result of an action, or None and its problems noted."""
-        try:
+        with self.noted():
             return action()
+        return None
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note the problems that are found within, and go on."""
+        try:
+            yield
         except InputError as error:
             for message in error.problems:
-                self.problems.add(
-                    message, message
-                )  # each a kind of its own: the index has cut its list already
-            return None
+                # each a kind of its own: the index has cut its list already
+                self.problems.add(message, message)
 
     def check_precision(self, device: torch.device) -> None:
         cam, irnet = self.config.cam, self.config.irnet
@@ -150,21 +154,23 @@ class _Validation:
 
     def check_weights(self, index: Index | None) -> None:
         cam, irnet = self.config.cam, self.config.irnet
-        if cam.trained is None:
-            self.attempt(lambda: pretrained_state(cam.backbone, cam.weights or "none"))
-        elif Path(cam.trained).is_file():
-            self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
-        started: list[SegmenterModel | AffinityNetSection] = [*self.segmenters.values()]
+        networks: dict[str, Any] = {"cam": cam, **self.segmenters}
         if self.has_affinitynet:
-            started.append(self.config.affinitynet)
-        for model in started:
-            if model.weights not in ("cam", cam.weights):
-                self.attempt(partial(pretrained_state, model.backbone, model.weights or "none"))
-        if not self.has_irnet:
-            return
-        if irnet.trained is None and irnet.weights not in ("cam", cam.weights):
-            self.attempt(lambda: pretrained_state(irnet.backbone, str(irnet.weights)))
-        elif irnet.trained is not None and Path(irnet.trained).is_file():
+            networks["affinitynet"] = self.config.affinitynet
+        if self.has_irnet:
+            networks["irnet"] = irnet
+        keys: dict[tuple[str, str], list[str]] = {}
+        for section, network in networks.items():
+            if getattr(network, "trained", None) is None and network.weights != "cam":
+                keys.setdefault((network.backbone, network.weights or "none"), []).append(
+                    f"{section}.weights"
+                )
+        for (backbone, weights), named in keys.items():
+            with self.noted(), told_of(" and ".join(named)):
+                pretrained_state(backbone, weights)
+        if cam.trained is not None and Path(cam.trained).is_file():
+            self.attempt(lambda: self.check_classes(Path(str(cam.trained)), index))
+        if self.has_irnet and irnet.trained is not None and Path(irnet.trained).is_file():
             self.attempt(lambda: load_irnet(Path(str(irnet.trained))))
 
     def check_classes(self, trained: Path, index: Index | None) -> None:

@@ -135,7 +135,7 @@ FAULTS = [
     Fault(
         "no network",
         offline,
-        "IMAGENET1K_V1: cannot download https://download.pytorch.org/models/resnet18-f37072fd.pth (<urlopen error no "
+        "cam.weights: IMAGENET1K_V1: cannot download https://download.pytorch.org/models/resnet18-f37072fd.pth (<urlopen error no "
         "network>); fetch this file on a machine with network and give its path in place of the name",
     ),
     Fault(

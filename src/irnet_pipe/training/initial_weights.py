@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from irnet_pipe.artifacts.weights import load_weights, read_weights
+from irnet_pipe.errors import told_of
 from irnet_pipe.models.backbone import pretrained_state
 from irnet_pipe.runtime.job import Job
 
@@ -30,6 +31,7 @@ def load_initial_weights(job: Job, backbone: nn.Module, *, section: str) -> None
         of_backbone = {key.removeprefix(PREFIX): state[key] for key in state if key.startswith(PREFIX)}
         load_weights(backbone, of_backbone, source=source)
         return
-    pretrained = pretrained_state(job.setting(f"{section}.backbone"), weights)
+    with told_of(f"{section}.weights"):
+        pretrained = pretrained_state(job.setting(f"{section}.backbone"), weights)
     if pretrained is not None:
         backbone.load_state_dict(pretrained)
