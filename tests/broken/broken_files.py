@@ -126,9 +126,8 @@ WEIGHTS = [
     Fault(
         "a name of weights that torchvision does not have",
         configured(cam={"weights": "IMAGENET1K_V9"}, irnet={"weights": "cam"}),
-        "cam.weights: IMAGENET1K_V9: neither a file nor weights of torchvision for resnet18 (IMAGENET1K_V1, DEFAULT); give "
-        "one of these names, the "
-        "path of a state dict, or none",
+        "cam.weights: IMAGENET1K_V9: neither a file nor weights of torchvision for resnet18 (IMAGENET1K_V1, "
+        "DEFAULT); give one of these names, the path of a state dict, or none",
     ),
 ]
 
