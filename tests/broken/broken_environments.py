@@ -136,7 +136,8 @@ FAULTS = [
         "no network",
         offline,
         "cam.weights: IMAGENET1K_V1: cannot download https://download.pytorch.org/models/resnet18-f37072fd.pth "
-        "(<urlopen error no network>); fetch this file on a machine with network and give its path in place of the name",
+        "(<urlopen error no network>); fetch this file on a machine with network and give its path in place of "
+        "the name",
     ),
     Fault(
         "a new folder within that of the photos",
