@@ -39,7 +39,7 @@ def test_queued_jobs_finish_as_planned_with_the_bytes_of_a_local_run(
     assert sorted(found) == sorted(expected)
     assert [path for path in found if found[path] != expected[path]] == []
     assert project.published() == local.published()
-    sharded, single = 6, 6
+    sharded, single = 7, 6
     assert len(project.job_ids) == sharded + single, "both shards of a stage are one job"
 
 

@@ -12,23 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irnet_pipe.stage_table import STAGES
+from irnet_pipe.config import parse_config
+from irnet_pipe.stage_table import SEGMENTERS, STAGES
+from irnet_pipe.workflow import prepare
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch", "snakemake": "snakemake-minimal"}
 CLUSTERS = ("slurm", "lsf")
-SHARDED = {
-    "infer_cam",
-    "mine_affinitynet",
-    "propagate_affinitynet",
-    "mine_relations",
-    "infer_irnet",
-    "refine_displacement",
-    "propagate",
-    "export_masks",
-    "infer_maskrcnn",
-    "infer_deeplab",
-}
 
 
 def project_table() -> dict:
@@ -81,11 +71,15 @@ def test_container_gets_all_that_runs_need():
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_a_cluster_groups_shards_and_nothing_else(cluster):
+def test_a_cluster_groups_shards_and_nothing_else(cluster, tiny):
     """A group in which one stage reads another's artifacts could not be tried again in part."""
+    everything = {"segmenters": list(SEGMENTERS), "export": {"variants": ["affinitynet", "full"]}}
+    plan = prepare(parse_config(tiny | everything)).plan
+    assert {artifact.stage for artifact in plan.artifacts} >= set(STAGES) - {"select_thresholds"}
+    sharded = {artifact.stage for artifact in plan.artifacts if artifact.unit != "all"}
     values = profile(cluster)
-    assert values["groups"] == {stage: stage for stage in SHARDED}
-    assert set(values["group-components"]) == SHARDED
+    assert values["groups"] == {stage: stage for stage in sharded}
+    assert set(values["group-components"]) == sharded
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
