@@ -157,6 +157,12 @@ def for_report(publication):
     ]
 
 
+def outputs_of(publication):
+    """What a publication declares: each file once, those of snakemake --report marked as such."""
+    shown = for_report(publication)
+    return [name for name in targets(publication) if name not in shown] + shown
+
+
 def published(publication):
     """What a publication copies; none where it is already there."""
     if (

@@ -124,8 +124,7 @@ for publication in PUBLICATIONS:
         input:
             published(publication),
         output:
-            targets(publication),
-            *for_report(publication),
+            outputs_of(publication),
         log:
             f"{RESULTS}/logs/publish/{publication.recipe}.log",
         benchmark:
