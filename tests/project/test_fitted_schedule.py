@@ -61,6 +61,7 @@ def test_voc_on_a_gpu_gets_the_schedule_of_the_paper() -> None:
         assert getattr(config.irnet.train, key) == getattr(paper.irnet.train, key), key
     assert (config.irnet.radius, config.irnet.infer.canvas) == (paper.irnet.radius, paper.irnet.infer.canvas)
     assert config.displacement.threshold == paper.displacement.threshold
+    assert config.random_walk.exp_times == paper.random_walk.exp_times
 
 
 def test_a_rare_class_asks_for_more_epochs() -> None:
@@ -96,6 +97,7 @@ def test_small_photos_get_small_crops_and_radius() -> None:
     assert values["cam"]["train"]["crop"] == values["irnet"]["infer"]["canvas"] == 160
     assert values["cam"]["train"]["long_side"] == [100, 200]
     assert values["irnet"]["radius"] == 4
+    assert values["random_walk"]["exp_times"] == 5
 
 
 def test_the_table_in_the_docs() -> None:

@@ -286,7 +286,8 @@ def test_the_folder(photos: Path, tmp_path: Path) -> None:
     assert folder == tmp_path / "my photos-irnet"
     lines = (folder / "config.yaml").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 20
-    assert any(line.startswith("#") for line in lines)
+    assert "made by irnet-pipe init for " in lines[0]
+    assert sum("  # " in line for line in lines) > 5
     config = load_config(folder / "config.yaml")
     assert config.run == "my-photos"
     assert config.cam.train.epochs == 7

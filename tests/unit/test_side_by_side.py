@@ -122,7 +122,7 @@ def test_images_on_which_settings_differ_come_first(one_variant):
     assert page.count("<h3>") == 2, "images without pictures are left out"
     assert page.count('class="instances"') == page.count('class="classes"') == 4
     assert page.count("data:image/jpeg") == 2, "each photo once"
-    assert f"{KEY} = 0.5 · 1 mask" in page
+    assert "bg_threshold = 0.5 · 1 mask" in page
 
 
 def test_an_image_that_one_setting_lacks(one_variant):
@@ -134,7 +134,17 @@ def test_an_image_that_one_setting_lacks(one_variant):
         sweep.score(setting, 0.5)
     page = sweep.page()
     assert page.count('class="instances"') == 1
-    assert f"{KEY} = 0.5 · 0 masks" in page
+    assert "bg_threshold = 0.5 · 0 masks" in page
+
+
+def test_keys_that_end_alike_are_named_in_full(one_variant):
+    other = "export.semantic.bg_threshold"
+    sweep = Sweep(one_variant, {KEY: [0.25, 0.5], other: [0.5]})
+    image_id = sweep.publication.record.spec["shown"][0]
+    for setting in (0, 1):
+        sweep.draw(setting, {image_id: 0.5})
+        sweep.score(setting, 0.5)
+    assert f"{KEY} = 0.5, {other} = 0.5 · 1 mask" in sweep.page()
 
 
 def test_scores_and_their_course(one_variant):

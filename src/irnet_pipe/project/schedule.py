@@ -14,6 +14,7 @@ LEAST_EPOCHS, MOST_EPOCHS = 5, 100
 SEEN = 100
 """Times that the photos of the rarest class are shown, together."""
 PAPER_BATCH, PAPER_CLASSES, PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 16, 20, 512, 10, 2.5
+PAPER_EXP_TIMES, LEAST_EXP_TIMES = 8, 3
 BATCH_MEMORY = 8 << 30
 """Of memory for a batch of 16 crops of 512 pixels, bytes: twice what `validate` estimates for ResNet-50."""
 LEAST_SIDE, LEAST_RADIUS = 96, 4
@@ -97,6 +98,7 @@ def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, A
             "infer": {"canvas": side},
         },
         "displacement": {"threshold": PAPER_THRESHOLD * radius / PAPER_RADIUS},
+        "random_walk": {"exp_times": _exp_times(side)},
     }
 
 
@@ -104,6 +106,11 @@ def _side(train: tuple[ImageEntry, ...], machine: Machine) -> int:
     """Side of crops: the median long side of the photos as they are processed, in steps of 32."""
     usual = median(min(max(entry.height, entry.width), machine.side) for entry in train)
     return max(LEAST_SIDE, math.ceil(usual / 32) * 32)
+
+
+def _exp_times(side: int) -> int:
+    """Doublings of the walk: scores spread as the root of its steps, over the same share of a photo of any size."""
+    return max(LEAST_EXP_TIMES, round(PAPER_EXP_TIMES + 2 * math.log2(side / PAPER_SIDE)))
 
 
 def _batch(images: int, side: int, machine: Machine) -> int:

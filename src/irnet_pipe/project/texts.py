@@ -53,22 +53,21 @@ COMMENTS = {
     "cam.train": "the classifier",
     "irnet.train": "boundaries and displacements",
     "irnet.radius": "neighbours are nearer than this, in steps of 4 pixels",
+    "random_walk": "scores spread in 2^exp_times steps",
     "shards": "jobs that a stage is cut into",
 }
 ORDER = ("run", "dataset", "cam", "irnet")
 
 
 def config_text(values: Mapping[str, Any], *, photos: int, device: str) -> str:
-    """The config: a line a key, deeper ones within braces.
+    """The config: a line a key, deeper ones within braces; the first one says whence it comes.
 
     Args:
         values: nested values.
         photos: number of photos that they fit.
         device: likewise.
     """
-    lines = [
-        f"# Made by irnet-pipe init for {photos} photos and {device}; change what you like, then run again."
-    ]
+    lines = []
     for name in [
         *(name for name in ORDER if name in values),
         *(name for name in values if name not in ORDER),
@@ -79,6 +78,9 @@ def config_text(values: Mapping[str, Any], *, photos: int, device: str) -> str:
             continue
         lines.append(f"{name}:")
         lines += [f"  {_line(f'{name}.{key}', inner)}" for key, inner in value.items()]
+    lines[0] += (
+        f"; made by irnet-pipe init for {photos} photos and {device}: change what you like, then run again"
+    )
     return "\n".join([*lines, ""])
 
 

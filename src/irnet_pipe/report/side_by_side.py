@@ -47,8 +47,10 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Its values, for people."""
-        return ", ".join(f"{key} = {value}" for key, value in self.values.items())
+        """Its values, for people: the ends of the keys where these tell them apart."""
+        ends = [key.rpartition(".")[2] for key in self.values]
+        shown = ends if len(set(ends)) == len(ends) else [*self.values]
+        return ", ".join(f"{key} = {value}" for key, value in zip(shown, self.values.values(), strict=True))
 
 
 @dataclass(frozen=True)
