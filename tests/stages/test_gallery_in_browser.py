@@ -101,7 +101,7 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[Browser]:
+def chromium(tmp_path_factory) -> Iterator[Browser]:
     webdriver = pytest.importorskip("selenium.webdriver")
     program, service = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or service is None:
@@ -117,6 +117,14 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(service))
     yield Browser(driver, downloads)
     driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser, tmp_path: Path) -> Iterator[Browser]:
+    """The browser; leaves the page of a test before its folder is removed."""
+    yield chromium
+    chromium.driver.get("about:blank")
+    chromium.complaints()
 
 
 Publish = Callable[..., Path]
