@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ VALUES: dict[str, Any] = {
         "train": TRAIN,
         "infer": {"canvas": 64, "precision": "fp32"},
     },
-    "export": {"variants": ["full"]},
+    "export": {"variants": ["full"], "instance": {"bg_threshold": "auto"}},
     "report": {"images": 3},
 }
 RUNTIME = {"workers": 1, "checkpoint_minutes": 0.04}
@@ -130,11 +131,13 @@ class Run:
 
     def undisturbed(self) -> dict[str, float]:
         """Run to the end; returns how long each place was at work."""
-        seconds = dict.fromkeys(PLACES, 0.0)
+        seconds: dict[str, float] = {}
         process = self.start()
         for since in self.watch(process):
             seconds |= since
         self.check_end(process.returncode)
+        # A moment at a place that is never at work would never come.
+        assert seconds.keys() == set(PLACES), f"at work: {sorted(seconds)}, expected {sorted(PLACES)}"
         return seconds
 
     def attempt(self, moments: Sequence[Moment], seconds: dict[str, float]) -> Moment | None:
@@ -241,6 +244,8 @@ def chaos(folder: Path, *, kills: int, per_run: int, seed: int, images: int, epo
             )
             tally.equal += not differing
             tally.problems += [f"run {tally.runs}: {path} differs" for path in differing]
+            if not differing:
+                shutil.rmtree(run.project.folder)
         except AssertionError as error:
             tally.problems.append(f"run {tally.runs}: {error}")
         if tally.problems:
