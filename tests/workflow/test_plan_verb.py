@@ -42,6 +42,7 @@ def test_plan_run_and_plan_of_a_change(project):
     after, said = plan(project)
     assert said == ""
     late = {stage["stage"]: stage["by"] for stage in after["stages"] if stage["to_do"]}
-    assert set(late) == {"propagate", "export_masks", "gather_masks", "evaluate_masks", "report", "publish"}
+    follow = ("export_masks", "draw_thumbnails", "gather_masks", "evaluate_masks", "report", "publish")
+    assert set(late) == {"propagate", *follow}
     assert late.pop("publish") == ["general figures"]
     assert set(map(tuple, late.values())) == {("earlier jobs",)}
