@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from irnet_pipe.cli.output import print_lines
 from irnet_pipe.errors import InputError
-from irnet_pipe.export.formats import FORMATS, NONE, PLACINGS
+from irnet_pipe.export.formats import FORMATS
+from irnet_pipe.export.placing import NONE, PLACINGS
 
 if TYPE_CHECKING:
     from irnet_pipe.export.dataset import Dataset

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from irnet_pipe import __version__
 from irnet_pipe.export.dataset import Dataset
-from irnet_pipe.export.formats import FORMATS, NONE
+from irnet_pipe.export.formats import FORMATS
 from irnet_pipe.export.new_folder import NewFolder, new_folder
+from irnet_pipe.export.placing import NONE
 
 LIST = "images.csv"
 EXPORT = NewFolder(marker="export.json", kind="export", option="--to")

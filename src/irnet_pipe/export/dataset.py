@@ -10,7 +10,7 @@ from pathlib import Path
 
 from irnet_pipe.errors import InputError
 from irnet_pipe.export.coco import CocoImage
-from irnet_pipe.export.formats import LINK, NONE
+from irnet_pipe.export.placing import LINK, NONE
 from irnet_pipe.export.published import Photo, Published
 from irnet_pipe.runtime.progress import Progress
 

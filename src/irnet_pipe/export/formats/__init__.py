@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from irnet_pipe.export.dataset import Dataset
 
-NONE, LINK, COPY = "none", "link", "copy"
-PLACINGS = (NONE, LINK, COPY)
-"""What may be done with photo files."""
-
 Write = Callable[["Dataset", Path], None]
 """Writes a data set into an empty folder, photo by photo in constant memory."""
 
