@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from irnet_pipe.export.coco import CocoInstance
 from irnet_pipe.export.crops import crop_instance
 from irnet_pipe.export.dataset import Dataset
-from irnet_pipe.export.formats import COPY
+from irnet_pipe.export.placing import COPY
 from irnet_pipe.export.published import Photo
 from irnet_pipe.numerics.run_lengths import encode_rle
 
