@@ -91,6 +91,10 @@ class Browser:
         """What the browser keeps of the review."""
         return json.loads(self.run("return Object.values(localStorage)[0] ?? '{\"images\": {}}'"))["images"]
 
+    def load_axe(self) -> None:
+        axe = pytest.importorskip("axe_core_python")
+        self.run(next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8"))
+
     def complaints(self) -> list[str]:
         """Messages of the console since the last look; requests are kept."""
         for entry in self.driver.get_log("performance"):
@@ -139,11 +143,11 @@ def published(tmp_path_factory, photo_set, trained, make_tiny_values) -> Publish
     def make(name: str, **changes: Any) -> Path:
         values = merge(make_tiny_values(photo_set, folder), changes)
         pipeline = Pipeline(values, weights)
-        (target,) = pipeline.plan.targets
+        target = pipeline.plan.targets[-1]
         for artifact in target.parents:
             pipeline.make(artifact)
         publish(record_path(pipeline.results, target.recipe), folder / name)
-        return folder / name / "report.html"
+        return folder / name / ("settings.html" if "sweep" in changes else "report.html")
 
     return make
 
@@ -400,11 +404,9 @@ def looks(browser) -> Iterator[Callable[..., None]]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_looks_at_every_width(one_file, browser, looks, width, scheme):
     """Nothing sticks out to the side, and axe finds nothing serious, on the page and in the view of an image."""
-    axe = pytest.importorskip("axe_core_python")
     looks(width=width, scheme=scheme)
     browser.open(one_file)
-    source = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
-    browser.run(source)
+    browser.load_axe()
     browser.run("for (const folded of document.querySelectorAll('details')) folded.open = true")
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.driver.execute_async_script(AXE) == []
@@ -414,3 +416,27 @@ def test_looks_at_every_width(one_file, browser, looks, width, scheme):
     assert min(stage["width"], stage["height"]) > 150
     assert browser.driver.execute_async_script(AXE) == []
     browser.press("\ue00c")
+
+
+@pytest.fixture(scope="module")
+def settings(published) -> Path:
+    return published("settings", sweep={"export.instance.bg_threshold": [0.1, 0.25, 0.5]})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_settings_side_by_side(settings, browser, looks, width, scheme):
+    looks(width=width, scheme=scheme)
+    browser.driver.get(settings.as_uri())
+    browser.load_axe()
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.driver.execute_async_script(AXE) == []
+    opacities = "return ['instances', 'classes'].map((layer) => "
+    opacities += "getComputedStyle(document.querySelector(`.shot .${layer}`)).opacity > 0)"
+    assert browser.run(opacities) == [True, False]
+    browser.find("label[for=strips-classes]").click()
+    assert browser.run(opacities) == [False, True]
+    browser.find("label[for=strips-photo]").click()
+    assert browser.run(opacities) == [False, False]
+    assert browser.complaints() == []
+    assert not [url for url in browser.requests if not url.startswith(("file:", "data:"))]
