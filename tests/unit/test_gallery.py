@@ -11,9 +11,16 @@ import pytest
 from irnet_pipe.artifacts.masks import InstanceMasks, mask_name
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.numerics.run_lengths import encode_rle
-from irnet_pipe.report.gallery_data import files_call, page_call, read_unit, script_json, unit_call
+from irnet_pipe.report.gallery_data import (
+    files_call,
+    page_call,
+    picture_file,
+    read_unit,
+    script_json,
+    unit_call,
+)
 from irnet_pipe.report.html import SCRIPTS, Gallery, Page, Section, render
-from irnet_pipe.report.thumbnails import doubt, draw_thumbnails, file_name, image_row
+from irnet_pipe.report.thumbnails import doubt, draw_thumbnails, image_row
 
 NASTY = "</script><script>alert('x')</script> <!-- & \"ü\" \u2028"
 
@@ -101,7 +108,7 @@ def test_thumbnails_have_the_size_of_the_photo():
             semantic=(np.array([1], dtype=np.int32), [encode_rle(RIGHT)]),
         )
     )
-    assert [file_name(7, picture) for picture in pictures] == [
+    assert [picture_file(7, picture.name) for picture in pictures] == [
         "7-photo.jpeg",
         "7-instances.png",
         "7-classes.png",
