@@ -21,6 +21,7 @@ from irnet_pipe.config import (
     setting_name,
     settings_of,
 )
+from irnet_pipe.config.trainings import CamTrain, classifier_rate
 from irnet_pipe.data.problems import Problems
 from irnet_pipe.data.review import read_review
 from irnet_pipe.errors import InputError, told_of
@@ -39,6 +40,8 @@ from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.tables.settings import TableSetting, check_unseen, table_settings
 
 T = TypeVar("T")
+HIGH_RATE = 4
+"""Times the learning rate that fits, from which it is told of."""
 RARE, COMMON, LIKENESS = 2, 10, 0.8
 """A class of so few training images that is spelt so much like one of so many times as many may be a misspelt one."""
 
@@ -189,6 +192,7 @@ class _Validation:
         if config.cam.trained is None:
             yield self.steps("cam.train", config.cam.train, len(index.train), "training images")
             yield from _padding("cam.train", config.cam.train.crop, config.cam.train.long_side[1])
+            yield from _rates(config.cam.train, index)
         if self.has_irnet and config.irnet.trained is None:
             yield self.steps("irnet.train", config.irnet.train, labelled, "training images with labels")
             longest = self.longest(index) * config.irnet.train.scale[1]
@@ -350,6 +354,18 @@ def _summary(index: Index) -> Iterator[str]:
     names = ", ".join(f"{name} {counts[class_id]}" for class_id, name in enumerate(index.classes))
     yield f"classes: {len(index.classes)}, training images of each: {names}"
     yield from _misspelt({name: counts[class_id] for class_id, name in enumerate(index.classes)})
+
+
+def _rates(train: CamTrain, index: Index) -> Iterator[str]:
+    """Rates far above those that fit a data set of few classes end in a loss that is not finite."""
+    classes = len({class_id for entry in index.train for class_id in entry.labels or ()})
+    fitting = classifier_rate(batch=train.batch, classes=classes)
+    if train.optimizer == "sgd" and train.lr_classifier > HIGH_RATE * fitting:
+        yield (
+            f"note: cam.train.lr {train.lr:g} and lr_classifier {train.lr_classifier:g} may be too high for batch "
+            f"{train.batch} and {classes} classes, and the loss run off; {0.1 * fitting:g} and {fitting:g} are the "
+            "paper's in proportion"
+        )
 
 
 def _misspelt(counts: dict[str, int]) -> Iterator[str]:

@@ -37,9 +37,10 @@ def values(tmp_path: Path, resnet18: Path) -> dict[str, Any]:
     rows = [f"{number},{label}" for number, label in enumerate(labels)]
     (root / "labels.csv").write_text("\n".join(["image_id,labels", *rows]))
     train = {"batch": 4, "crop": 96, "epochs": 3, "precision": "fp32"}
+    cam_train = train | {"long_side": [64, 96], "lr": 0.0025, "lr_classifier": 0.025}
     return {
         "dataset": {"root": str(root)},
-        "cam": {"backbone": "resnet18", "weights": str(resnet18), "train": train | {"long_side": [64, 96]}},
+        "cam": {"backbone": "resnet18", "weights": str(resnet18), "train": cam_train},
         "irnet": {"backbone": "resnet18", "weights": "cam", "train": train},
         "runtime": {"results": str(tmp_path / "results"), "device": "cpu"},
     }
@@ -75,6 +76,18 @@ def test_summary(values: dict[str, Any]) -> None:
     ):
         assert part in told
     assert "note:" not in told
+
+
+def test_rates_that_are_too_high_for_few_classes_are_told(values: dict[str, Any]) -> None:
+    """On 90 photos of one class the paper's end in NaN in the second epoch."""
+    values["cam"]["train"] |= {"lr": 0.1, "lr_classifier": 1}
+    note = (
+        "note: cam.train.lr 0.1 and lr_classifier 1 may be too high for batch 4 and 2 classes, and the loss run off; "
+        "0.0025 and 0.025 are the paper's in proportion"
+    )
+    assert note in validate(parse_config(values))
+    values["cam"]["train"]["optimizer"] = "adamw"
+    assert note not in validate(parse_config(values))
 
 
 def test_crops_that_are_mostly_padding_are_told(values: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from irnet_pipe.config.section import Precision, Section
 
+PAPER_BATCH, PAPER_CLASSES = 16, 20
+
 
 class Training(Section):
     """What the trainings by epochs have."""
@@ -97,3 +99,11 @@ def check_range(key: str, bounds: tuple[float, float], low: float, high: float) 
     """Raise ValueError unless bounds are [low, high] within low and high."""
     if not low <= bounds[0] <= bounds[1] <= high:
         raise ValueError(f"{key} {list(bounds)} must be [low, high] with {low} ≤ low ≤ high ≤ {high}")
+
+
+def classifier_rate(*, batch: int, classes: int) -> float:
+    """Share of the paper's learning rates (0.1 and 1, at batch 16 and 20 classes) that fits a classifier's training.
+
+    The loss is a mean over classes: with fewer of them each weighs more.
+    """
+    return batch / PAPER_BATCH * min(1, classes / PAPER_CLASSES)

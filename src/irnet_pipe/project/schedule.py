@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from irnet_pipe.config.trainings import PAPER_BATCH, classifier_rate
 from irnet_pipe.data.image_list import ImageEntry
 
 LEAST_EPOCHS, MOST_EPOCHS = 5, 100
 SEEN = 100
 """Times that the photos of the rarest class are shown, together."""
-PAPER_BATCH, PAPER_CLASSES, PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 16, 20, 512, 10, 2.5
+PAPER_SIDE, PAPER_RADIUS, PAPER_THRESHOLD = 512, 10, 2.5
 PAPER_EXP_TIMES, LEAST_EXP_TIMES = 8, 3
 BATCH_MEMORY = 8 << 30
 """Of memory for a batch of 16 crops of 512 pixels, bytes: twice what `validate` estimates for ResNet-50."""
@@ -68,9 +69,8 @@ def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, A
     side = _side(train, machine)
     radius = max(LEAST_RADIUS, round(PAPER_RADIUS * side / PAPER_SIDE))
     cam_batch, irnet_batch = (_batch(len(images), side, machine) for images in (train, labelled))
-    cam_rate, irnet_rate = cam_batch / PAPER_BATCH, irnet_batch / PAPER_BATCH
-    # The classifier's loss is a mean over classes: with fewer of them each weighs more.
-    cam_rate *= min(1, len(counts) / PAPER_CLASSES)
+    cam_rate = classifier_rate(batch=cam_batch, classes=len(counts))
+    irnet_rate = irnet_batch / PAPER_BATCH
     return {
         "shards": {"n": min(64, max(2, math.ceil(len(train) / PHOTOS_PER_SHARD)))},
         "dataset": {"working_long_side": machine.side},
