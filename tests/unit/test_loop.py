@@ -150,6 +150,7 @@ def killed_in_worker(key) -> None:
 
 def test_loader_that_is_killed_is_told_and_nothing_is_lost(job, tmp_path):
     expected = result(make_task(Noise(tmp_path)), dataclasses.replace(job, results=tmp_path / "straight"))
+    before = multiprocessing.active_children()  # those of other tests in this process
     with pytest.raises(InputError) as caught:
         train(make_task(Noise(tmp_path, killed_in_worker)), dataclasses.replace(job, workers=1))
     (message,) = caught.value.problems
@@ -157,7 +158,7 @@ def test_loader_that_is_killed_is_told_and_nothing_is_lost(job, tmp_path):
         "train_cam: a process that loads photos has died, most likely because memory ran out"
     )
     assert "set runtime.workers lower" in message and "set-resources: train_cam: mem_mb" in message
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(before)
     assert (job.work / "checkpoint-000000003.pth").exists()
     assert result(make_task(Noise(tmp_path)), job) == expected
 
