@@ -178,14 +178,17 @@ def test_what_was_published_before_is_gone_until_all_is_there(one_variant):
     }
 
 
-def test_damaged_pictures(one_variant):
+@pytest.mark.parametrize("lost", ["rows", "picture"])
+def test_damaged_pictures(one_variant, lost):
     sweep = Sweep(one_variant, {KEY: [0.25, 0.5]})
     for setting in (0, 1):
         sweep.draw(setting, {})
         sweep.score(setting, 0.5)
     artifact = sweep.of(0, "draw_thumbnails")[0]
     stream = io.BytesIO()
-    write_tar(stream, [("other", b"")])
+    image_id = next(i for i in sweep.entries(artifact) if i in sweep.publication.record.spec["shown"])
+    rows = (ROWS, unit_call(artifact.unit, [{"id": image_id, "masks": []}], []).encode())
+    write_tar(stream, [("other", b""), *([rows] if lost == "picture" else [])])
     sweep.write(artifact, stream.getvalue())
     with pytest.raises(
         ArtifactError, match=f"{artifact.path}: damaged .*; delete it and run snakemake again"

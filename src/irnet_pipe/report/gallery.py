@@ -47,7 +47,7 @@ def unit_rows(path: Path) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = read_unit(_script(path))["rows"]
     except (KeyError, ValueError) as error:
-        raise _damaged(path, error) from None
+        raise damaged_pictures(path, error) from None
     return found
 
 
@@ -115,11 +115,12 @@ def _script(path: Path) -> str:
         try:
             content = tar.extractfile(ROWS)
         except KeyError as error:
-            raise _damaged(path, error) from None
+            raise damaged_pictures(path, error) from None
         return content.read().decode() if content is not None else ""
 
 
-def _damaged(path: Path, error: Exception) -> ArtifactError:
+def damaged_pictures(path: Path, error: Exception) -> ArtifactError:
+    """What is told of a tar of draw_thumbnails that lacks a member, or holds another."""
     return ArtifactError(f"{path}: damaged ({error}); delete it and run snakemake again")
 
 

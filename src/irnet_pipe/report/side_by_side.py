@@ -13,7 +13,7 @@ from irnet_pipe.artifacts.tar_files import open_tar
 from irnet_pipe.evaluation.tables import join_scores, mean_table
 from irnet_pipe.recipes import MARKERS, PUBLISHED_SETTINGS, Record
 from irnet_pipe.report.charts import Chart, Series
-from irnet_pipe.report.gallery import unit_rows
+from irnet_pipe.report.gallery import damaged_pictures, unit_rows
 from irnet_pipe.report.gallery_data import CLASSES, INSTANCES, PHOTO, picture_file
 from irnet_pipe.report.html import Page, Section, render
 from irnet_pipe.report.pictures import data_uri
@@ -175,7 +175,10 @@ def _seen(pictures: Sequence[Path], shown: frozenset[str]) -> dict[str, _Seen]:
         rows = [(number, row) for number, row in enumerate(unit_rows(path)) if row["id"] in shown]
         with open_tar(path) as tar:
             for number, row in rows:
-                files = {name: _address(tar, picture_file(number, name)) for name in PICTURES}
+                try:
+                    files = {name: _address(tar, picture_file(number, name)) for name in PICTURES}
+                except KeyError as error:
+                    raise damaged_pictures(path, error) from None
                 covered = sum(mask["area"] for mask in row["masks"])
                 found[row["id"]] = _Seen(covered, len(row["masks"]), files)
     return found
