@@ -222,6 +222,7 @@ NEEDED: dict[str, dict[str, object]] = {
 
 
 ASKED_FOR = (
+    "select_relation_thresholds",
     "select_thresholds",
     *(f"{verb}_affinitynet" for verb in ("mine", "train", "propagate")),
     *(f"{verb}_{name}" for name in SEGMENTERS for verb in ("train", "infer")),

@@ -136,8 +136,6 @@ class _Planner:
             label = f"{stage} all from {self.index.files[trained].path}"
             return self.put(Artifact(stage, "all", canonical_json(spec), (), label, files=files))
         weights = f"{stage.removeprefix('train_')}.weights"
-        # Labels train the classifier directly; they reach IRNet through the relations.
-        entries = [entry for unit in self.train for entry in unit.entries]
         return self.add(
             stage,
             "all",
@@ -145,9 +143,15 @@ class _Planner:
             images=self.train,
             files=[weights] if weights in self.index.files else [],
             classes=self.index.classes,
-            list=list_digest(entries),
+            # Labels train the classifier directly; they reach IRNet through the relations.
+            **self.trained_on,
             **facts,
         )
+
+    @cached_property
+    def trained_on(self) -> dict[str, str]:
+        """The list of the training images, as a fact."""
+        return {"list": list_digest(entry for unit in self.train for entry in unit.entries)}
 
     @cached_property
     def irnet_maps(self) -> dict[str, Artifact]:
@@ -157,9 +161,20 @@ class _Planner:
         if "irnet.trained" not in self.index.files:
             parents = [self.train_cam] if config.irnet.weights == "cam" else []
             cams = self.artifacts_of("infer_cam")
-            parents += [self.sharded("mine_relations", unit, [cams[unit.name]]) for unit in self.train]
+            chosen = self.relation_thresholds(cams)
+            parents += [
+                self.sharded("mine_relations", unit, [cams[unit.name], *chosen]) for unit in self.train
+            ]
         irnet = self.trainer("train_irnet", parents)
         return {name: self.sharded("infer_irnet", units[name], [irnet]) for name in sorted(units)}
+
+    def relation_thresholds(self, cams: dict[str, Artifact]) -> list[Artifact]:
+        """select_relation_thresholds, where one is left to it."""
+        relations = self.config.relations
+        if AUTO not in (relations.fg_threshold, relations.bg_threshold):
+            return []
+        parents = [cams[unit.name] for unit in self.train]
+        return [self.add("select_relation_thresholds", "all", parents, images=self.train, **self.trained_on)]
 
     @cached_property
     def mean_displacement(self) -> Artifact:
@@ -206,8 +221,7 @@ class _Planner:
             return []
         scores = [self.scores(variant, unit) for unit in self.train]
         maps = [self.irnet_maps[unit.name] for unit in self.train]
-        entries = [entry for unit in self.train for entry in unit.entries]
-        facts = {"variant": variant, "list": list_digest(entries)}
+        facts = {"variant": variant, **self.trained_on}
         return [self.add("select_thresholds", "all", [*scores, *maps], images=self.train, **facts)]
 
     def marked(self, variant: str, unit: Unit) -> dict[str, Any]:

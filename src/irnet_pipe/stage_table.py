@@ -21,6 +21,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
     "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
+    "select_relation_thresholds": Stage(1, ("relations.crf", "dataset.working_long_side"), "json"),
     "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
         2,
@@ -72,6 +73,10 @@ STAGES: dict[str, Stage] = {
     "publish": Stage(4, (), "json"),
 }
 """Stages in the order of the pipeline."""
+
+LOOKED_AT = {"select_relation_thresholds": 100, "select_thresholds": 300}
+"""Stages that look at labelled images alone, and at so many of them at most: more change their curves by less than a
+step."""
 
 SEGMENTERS = ("maskrcnn", "deeplab")
 """Networks whose stages, train_<name> and infer_<name>, a run has when `segmenters` asks for them."""

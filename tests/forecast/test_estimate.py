@@ -98,6 +98,16 @@ def test_a_smaller_backbone_and_a_gpu_take_less(tiny):
     assert seconds(gpus=1) < seconds() < seconds(backbone="resnet50") < seconds(backbone="resnet101")
 
 
+def test_the_memory_of_a_training_goes_with_its_step(tiny):
+    def memory(**changes) -> float:
+        return of(told(planned(merge(tiny, {"irnet": {"train": changes}}))), "train_irnet").memory
+
+    whole, loaded = memory(crop=384, batch=2), memory(crop=32, batch=1)
+    assert 600 << 20 < loaded < 610 << 20
+    assert memory(crop=192, batch=2) - (600 << 20) == pytest.approx((whole - (600 << 20)) / 4)
+    assert memory(crop=384, batch=1) - (600 << 20) == pytest.approx((whole - (600 << 20)) / 2)
+
+
 def test_what_is_there_is_not_to_do(tiny):
     run = prepare(parse_config(tiny))
     finish(run, "train_cam", "infer_cam")

@@ -11,6 +11,7 @@ from irnet_pipe.config.presets import merge
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.forecast.workload import Workload, backbone, speed_key, workload
 from irnet_pipe.recipes import Record
+from irnet_pipe.stages import select_relation_thresholds, select_thresholds
 from irnet_pipe.workflow import PlannedRun, plan_for
 
 PHOTO = ImageEntry("a", "a.png", 300, 400, (0,), "x")
@@ -68,6 +69,15 @@ def test_negatives_are_no_work_but_for_what_shows_them(plan):
     for stage in ("infer_cam", "infer_irnet", "propagate", "export_masks"):
         assert work(plan(), stage, NEGATIVE) == Workload(1, 0, 0)
     assert work(plan(), "gather_masks", NEGATIVE).megapixels == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize("module", [select_relation_thresholds, select_thresholds])
+def test_choosing_thresholds_looks_at_some_labelled_images(plan, module):
+    stage = module.__name__.rsplit(".", 1)[-1]
+    run = plan(relations={"fg_threshold": "auto"}, export={"semantic": {"bg_threshold": "auto"}})
+    many = [dataclasses.replace(PHOTO, image_id=str(number)) for number in range(module.MOST_IMAGES + 5)]
+    assert work(run, stage, PHOTO, NEGATIVE).items == 1
+    assert work(run, stage, *many).items == module.MOST_IMAGES
 
 
 def test_trainings_count_the_images_of_all_steps(plan):

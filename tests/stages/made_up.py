@@ -92,6 +92,7 @@ VALUES: dict[str, Any] = {
     "report": {"images": 1, "thumbnail": 32},
 }
 ASKED_FOR: dict[str, Any] = {
+    "relations": {"fg_threshold": "auto", "bg_threshold": "auto"},
     "export": {
         "variants": ["cam", "boundary", "full", "affinitynet"],
         "instance": {"bg_threshold": "auto"},
@@ -466,6 +467,17 @@ def _write_weights(network: Callable[[], nn.Module], kind: str) -> Callable[[Job
 _MAKERS: dict[str, Callable[[Job], None]] = {
     "train_cam": _write_weights(lambda: CamNet(BACKBONE, len(CLASSES)), "cam"),
     "infer_cam": _write_shard(_cam, stride=16, scales=[1, 0.5], predicted=0),
+    "select_relation_thresholds": lambda job: write_json(
+        job.output,
+        job.record,
+        {
+            "images": 4,
+            "fg_threshold": 0.4,
+            "bg_threshold": 0.1,
+            "thresholds": [0.1, 0.2],
+            "explained": [0.25, 0.5],
+        },
+    ),
     "mine_relations": _write_shard(_relations),
     "train_irnet": _write_weights(lambda: IRNet(BACKBONE), "irnet"),
     "infer_irnet": _write_shard(_irnet_maps, stride=4),

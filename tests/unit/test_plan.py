@@ -183,6 +183,21 @@ def test_a_threshold_left_to_be_chosen_is_a_parent(kind):
     assert recipes(more, "select_thresholds") == {chosen["full"].recipe}, "training images alone decide"
 
 
+@pytest.mark.parametrize("key", ["fg_threshold", "bg_threshold"])
+def test_a_relation_threshold_left_to_be_chosen_is_a_parent(key):
+    index = make_index(TRAIN, TRAIN[:3] + LABEL)
+    plan = make_plan(config(**{f"relations__{key}": "auto"}), index)
+    (chosen,) = plan.of("select_relation_thresholds")
+    cams = {artifact.recipe for artifact in plan.of("infer_cam")}
+    assert {parent.recipe for parent in chosen.parents} < cams, "training images alone decide"
+    assert all(chosen in artifact.parents for artifact in plan.of("mine_relations"))
+    more = make_plan(
+        config(**{f"relations__{key}": "auto"}), make_index(TRAIN, TRAIN[:3] + LABEL + [entry("appended")])
+    )
+    assert recipes(more, "select_relation_thresholds") == {chosen.recipe}
+    assert not make_plan(config(), index).of("select_relation_thresholds")
+
+
 def test_everything_planned_is_parent_before_child():
     plan = make_plan(config(), make_index(TRAIN, TRAIN + LABEL))
     seen: set[str] = set()

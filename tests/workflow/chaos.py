@@ -60,6 +60,8 @@ VALUES: dict[str, Any] = {
         "train": TRAIN,
         "infer": {"canvas": 64, "precision": "fp32"},
     },
+    # auto, so that the stages that choose them are at work too
+    "relations": {"fg_threshold": "auto", "bg_threshold": "auto"},
     "export": {"variants": ["full"], "instance": {"bg_threshold": "auto"}},
     "report": {"images": 3},
 }

@@ -75,7 +75,10 @@ def test_a_cluster_groups_shards_and_nothing_else(cluster, tiny):
     """A group in which one stage reads another's artifacts could not be tried again in part."""
     everything = {"segmenters": list(SEGMENTERS), "export": {"variants": ["affinitynet", "full"]}}
     plan = prepare(parse_config(tiny | everything)).plan
-    assert {artifact.stage for artifact in plan.artifacts} >= set(STAGES) - {"select_thresholds"}
+    assert {artifact.stage for artifact in plan.artifacts} >= set(STAGES) - {
+        "select_thresholds",
+        "select_relation_thresholds",
+    }
     sharded = {artifact.stage for artifact in plan.artifacts if artifact.unit != "all"}
     values = profile(cluster)
     assert values["groups"] == {stage: stage for stage in sharded}

@@ -89,6 +89,7 @@ def changes() -> dict[str, dict[str, object]]:
     }
     return {
         **{stage: change | ({"lost": stage} if stage in LOST else {}) for stage, change in of_stages.items()},
+        "select_relation_thresholds": {"relations.fg_threshold": "auto"},
         "select_thresholds": {"export.instance.bg_threshold": "auto"},
         "a lost shard, then a late key": {"lost": "infer_cam", "random_walk.beta": 4},
         "more shards": {"shards.n": 4},

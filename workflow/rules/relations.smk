@@ -1,6 +1,29 @@
 # Inter-pixel relations mined from class activation maps.
 
 
+rule select_relation_thresholds:
+    input:
+        parents,
+    output:
+        f"{RESULTS}/select_relation_thresholds/{{unit}}.{{recipe}}.json",
+    log:
+        f"{RESULTS}/logs/select_relation_thresholds/{{unit}}.{{recipe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/select_relation_thresholds/{{unit}}.{{recipe}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+    params:
+        label=label,
+    message:
+        "{params.label}"
+    shell:
+        stage_command("select_relation_thresholds")
+
+
 rule mine_relations:
     input:
         parents,

@@ -15,6 +15,7 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "affinity_propagation": 1,
     "masks": 1,
     "calibration": 2,
+    "relation_thresholds": 1,
     "thresholds": 1,
     "scores": 3,
 }
@@ -22,6 +23,7 @@ KIND_VERSIONS: Final[dict[str, int]] = {
 
 KIND_OF_STAGE: Final[dict[str, str]] = {
     "infer_cam": "cam",
+    "select_relation_thresholds": "relation_thresholds",
     "mine_relations": "relations",
     "infer_irnet": "irnet_maps",
     "refine_displacement": "instances",
@@ -39,6 +41,7 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
 
 JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("mean_displacement", "pixels"),
+    "relation_thresholds": ("images", "fg_threshold", "bg_threshold", "thresholds", "explained"),
     "thresholds": ("variant", "images", "instance", "semantic"),
     "scores": ("images", "images_with_predicted_classes", "variant", "figures"),
 }

@@ -15,6 +15,7 @@ from irnet_pipe.stage_table import DEVICE_STAGES, TRAINERS
 STAGE_VERBS = {
     "train_cam": "train the classifier",
     "infer_cam": "multi-scale class activation maps",
+    "select_relation_thresholds": "thresholds of the confident labels, chosen without ground truth",
     "mine_relations": "confident labels, from which relations are mined",
     "train_irnet": "train boundary and displacement heads",
     "infer_irnet": "boundary maps and displacement fields",

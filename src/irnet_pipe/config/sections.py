@@ -16,6 +16,7 @@ from irnet_pipe.config.crf import Crf
 from irnet_pipe.config.presets import PresetName
 from irnet_pipe.config.report import Report
 from irnet_pipe.config.section import (
+    AUTO,
     Backbone,
     Fraction,
     OptionalText,
@@ -32,7 +33,10 @@ from irnet_pipe.config.tables import Tables
 from irnet_pipe.config.trainings import CamTrain, IrnetTrain
 
 CHOSEN = "auto has a stage choose it for boundary and full, without ground truth (docs/thresholds.md); 0.25 for cam."
-"""What the keys of thresholds say."""
+"""What the keys of thresholds of masks say."""
+
+MINED = "auto has a stage choose it, without ground truth (docs/thresholds.md)."
+"""What the keys of thresholds of relations say."""
 
 
 class Dataset(Section):
@@ -149,16 +153,18 @@ class Cam(Section):
 class Relations(Section):
     """Confident labels, from which inter-pixel relations are mined (docs/method.md, 3)."""
 
-    fg_threshold: Fraction = Field(
-        0.30, description="CAM score above which a pixel may be confident foreground."
+    fg_threshold: Threshold = Field(
+        0.30, description=f"CAM score above which a pixel may be confident foreground; {MINED}"
     )
-    bg_threshold: Fraction = Field(
-        0.05, description="CAM score below which a pixel may be confident background."
+    bg_threshold: Threshold = Field(
+        0.05, description=f"CAM score below which a pixel may be confident background; {MINED}"
     )
     crf: Crf = Field(default_factory=Crf, description="CRF.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Relations:
+        if self.bg_threshold == AUTO or self.fg_threshold == AUTO:
+            return self
         if self.bg_threshold > self.fg_threshold:
             raise ValueError(
                 f"bg_threshold {self.bg_threshold} is above fg_threshold {self.fg_threshold}; no pixel between the "

@@ -62,6 +62,11 @@ def sort_entries(entries: Iterable[ImageEntry]) -> list[ImageEntry]:
     return sorted(entries, key=attrgetter("image_id"))
 
 
+def sample_entries(entries: Iterable[ImageEntry], most: int) -> list[ImageEntry]:
+    """At most so many entries, by image_id; which ones depends on their names alone."""
+    return sort_entries(sorted(entries, key=lambda entry: digest_text(entry.image_id))[:most])
+
+
 def list_digest(entries: Iterable[ImageEntry]) -> str:
     """Digest of a list; neither order of the input nor times enter it."""
     return digest_text(canonical_json([entry.plain for entry in sort_entries(entries)]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from irnet_pipe.forecast.measurement import Measurement
+from irnet_pipe.forecast.measurement import LOADED_MEMORY, Measurement
+from irnet_pipe.forecast.workload import Workload
 from irnet_pipe.recipes import Record
 from irnet_pipe.stage_table import DEVICE_STAGES, TRAINERS
 
@@ -17,6 +18,7 @@ FIGURES = {
     # seconds of the start, seconds a megapixel, MiB of memory, kB an artifact, kB a megapixel
     "train_cam": (5, 1.8, 3600, 95_000, 0),
     "infer_cam": (4, 2.8, 3000, 0, 10),
+    "select_relation_thresholds": (3, 4.5, 900, 2, 0),
     "mine_relations": (3, 0.9, 900, 0, 55),
     "train_irnet": (5, 1.3, 5700, 95_000, 0),
     "infer_irnet": (4, 3.0, 1300, 0, 100),
@@ -39,21 +41,35 @@ FIGURES = {
     "report": (4, 0, 800, 2000, 0),
     "publish": (1.5, 0.02, 60, 0, 52),
 }
+STEPS = {
+    "train_cam": 16 * 0.147,
+    "train_irnet": 16 * 0.147,
+    "train_affinitynet": 8 * 0.201,
+    "train_maskrcnn": 4 * 0.41,
+    "train_deeplab": 16 * 0.263,
+}
+"""Megapixels of a training step of which the memory is that above."""
 OTHER = (3, 0.1, 900, 10, 0)
 """Of a stage that is not named."""
 
 
-def default(record: Record, *, backbone: str | None, device: str) -> Measurement:
+def default(record: Record, work: Workload, *, backbone: str | None, device: str) -> Measurement:
     """What a job may take.
 
     Args:
         record: of its artifact.
+        work: of the job.
         backbone: of its network; None: ResNet-50, if it has any.
         device: cpu or cuda.
     """
     start, rate, memory, fixed, growing = FIGURES.get(record.stage, OTHER)
+    size = BACKBONES.get(backbone or "", 1.0)
     if record.stage in DEVICE_STAGES:
-        rate *= BACKBONES.get(backbone or "", 1.0) / (GPU_SPEED if device == "cuda" else 1)
+        rate *= size / (GPU_SPEED if device == "cuda" else 1)
+    if record.stage in STEPS and work.items:
+        step = work.largest * record.spec["config"][f"{record.stage.removeprefix('train_')}.train"]["batch"]
+        loaded = LOADED_MEMORY / MIB
+        memory = loaded + (memory - loaded) * size * step / STEPS[record.stage]
     return Measurement(
         start=start,
         rate=rate,

@@ -205,13 +205,13 @@ class _Estimator:
     def job(self, artifact: Artifact, key: str) -> Job:
         record = self.records[artifact.recipe]
         work = workload(record, self.entries(record), self.records.get)
-        found = self.found(artifact.stage, key) or (self.general(record), GENERAL)
+        found = self.found(artifact.stage, key) or (self.general(record, work), GENERAL)
         return Job(record, work, key, *found)
 
-    def general(self, record: Record) -> Measurement:
+    def general(self, record: Record, work: Workload) -> Measurement:
         trainers = [record, *(self.records[parent.recipe] for parent in record.parents)]
         names = (backbone(trainer) for trainer in trainers if trainer.stage in TRAINERS)
-        return default(record, backbone=next(names, None), device=self.device)
+        return default(record, work, backbone=next(names, None), device=self.device)
 
     def entries(self, record: Record) -> list[ImageEntry]:
         """Images of a job; of a publication those whose masks it copies."""

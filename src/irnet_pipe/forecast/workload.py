@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from irnet_pipe.data.image_list import ImageEntry, canonical_json
+from irnet_pipe.data.image_list import ImageEntry, canonical_json, sample_entries
 from irnet_pipe.data.photo_files import working_size
 from irnet_pipe.recipes import Record
-from irnet_pipe.stage_table import DEVICE_STAGES, SEGMENTERS, TRAINERS
+from irnet_pipe.stage_table import DEVICE_STAGES, LOOKED_AT, SEGMENTERS, TRAINERS
 
 Lookup = Callable[[str], Record | None]
 """Recipe → its record, where it is known."""
@@ -79,6 +79,8 @@ def workload(record: Record, entries: Sequence[ImageEntry], lookup: Lookup) -> W
     """
     if record.stage in TRAINERS:
         return _training(record, entries)
+    if record.stage in LOOKED_AT:
+        entries = sample_entries((entry for entry in entries if entry.labels), LOOKED_AT[record.stage])
     long_side = _setting(record, LONG_SIDE, lookup)
     pixels = [_pixels(record, entry, long_side) / MEGA for entry in entries]
     return Workload(len(pixels), sum(pixels), max(pixels, default=0))

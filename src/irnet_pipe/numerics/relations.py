@@ -1,5 +1,7 @@
 """Confident pixels of a photo, mined from its class activation maps (Ahn et al. 2019, sec. 4.1)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn.functional import pad
 
@@ -50,26 +52,58 @@ def confident_labels(
     Raises:
         ValueError: more than 254 classes.
     """
-    n_classes = len(cam)
-    if n_classes > MAX_CLASSES:
-        raise ValueError(f"{n_classes} classes in one photo, at most {MAX_CLASSES}")
-    if n_classes == 0:
-        return torch.zeros(image.shape[:2], dtype=torch.uint8)
-    crf = DenseCRF(
+    foreground, background = refined_labels(
         image,
+        cam,
+        (fg_threshold, bg_threshold),
+        gt_prob=gt_prob,
+        iterations=iterations,
         gaussian_sxy=gaussian_sxy,
         gaussian_compat=gaussian_compat,
         bilateral_sxy=bilateral_sxy,
         bilateral_srgb=bilateral_srgb,
         bilateral_compat=bilateral_compat,
     )
-    # arg-max over [threshold, cam]; of equal scores the first counts
-    score, index = cam.max(dim=0)
-    thresholds = torch.tensor([fg_threshold, bg_threshold])[:, None, None]
-    cut = torch.where(score > thresholds, index + 1, 0)
-    foreground, background = crf.infer(cut, n_labels=n_classes + 1, gt_prob=gt_prob, iterations=iterations)
     label = torch.where((foreground == 0) & (background != 0), NEUTRAL, foreground)
     return label.to(torch.uint8)
+
+
+def refined_labels(
+    image: torch.Tensor,
+    cam: torch.Tensor,
+    thresholds: Sequence[float],
+    *,
+    gt_prob: float,
+    iterations: int,
+    **kernels: float,
+) -> torch.Tensor:
+    """Label maps of a photo, cut from its class activation maps at each threshold and refined by the CRF.
+
+    Args:
+        image: (H, W, 3) uint8.
+        cam: (k, H, W) float32 in 0…1; k may be 0.
+        thresholds: scores of the background, T of them.
+        gt_prob: see `DenseCRF.infer`.
+        iterations: see `DenseCRF.infer`.
+        kernels: see `DenseCRF`.
+
+    Returns:
+        (T, H, W) int64: 0 background, 1…k the classes in the order of `cam`.
+
+    Raises:
+        ValueError: more than 254 classes.
+    """
+    n_classes = len(cam)
+    if n_classes > MAX_CLASSES:
+        raise ValueError(f"{n_classes} classes in one photo, at most {MAX_CLASSES}")
+    if n_classes == 0:
+        return torch.zeros((len(thresholds), *image.shape[:2]), dtype=torch.int64)
+    # arg-max over [threshold, cam]; of equal scores the first counts
+    score, index = cam.max(dim=0)
+    cut = torch.where(score > torch.tensor(thresholds)[:, None, None], index + 1, 0)
+    return DenseCRF(image, **kernels).infer(
+        cut, n_labels=n_classes + 1, gt_prob=gt_prob, iterations=iterations
+    )
 
 
 def downsample_labels(label: torch.Tensor) -> torch.Tensor:

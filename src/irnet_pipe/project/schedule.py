@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from irnet_pipe.config import AUTO
 from irnet_pipe.config.trainings import PAPER_BATCH, classifier_rate
 from irnet_pipe.data.image_list import ImageEntry
 
@@ -99,6 +100,8 @@ def fit_schedule(train: tuple[ImageEntry, ...], machine: Machine) -> dict[str, A
         },
         "displacement": {"threshold": PAPER_THRESHOLD * radius / PAPER_RADIUS},
         "random_walk": {"exp_times": _exp_times(side)},
+        "relations": {"fg_threshold": AUTO, "bg_threshold": AUTO},
+        "export": {"instance": {"bg_threshold": AUTO}, "semantic": {"bg_threshold": AUTO}},
     }
 
 

@@ -50,17 +50,21 @@ COMMENTS = {
     "dataset.label": "all photos get masks",
     "dataset.missing": "the classifier names the classes of photos without labels",
     "dataset.working_long_side": "larger photos are computed at this size",
-    "cam.train": "the classifier",
+    "cam": "the classifier",
     "irnet.train": "boundaries and displacements",
     "irnet.radius": "neighbours are nearer than this, in steps of 4 pixels",
+    "relations": "auto: chosen from photos and labels",
+    "export": "likewise; the larger the threshold, the smaller the masks",
     "random_walk": "scores spread in 2^exp_times steps",
     "shards": "jobs that a stage is cut into",
 }
-ORDER = ("run", "dataset", "cam", "irnet")
+ORDER = ("run", "dataset", "cam", "relations", "irnet")
+NESTED = ("dataset", "irnet")
+"""Sections with a line a key; 20 lines are to do for all."""
 
 
 def config_text(values: Mapping[str, Any], *, photos: int, device: str) -> str:
-    """The config: a line a key, deeper ones within braces; the first one says whence it comes.
+    """The config: a line a section, or a key, deeper ones within braces; the first one says whence it comes.
 
     Args:
         values: nested values.
@@ -73,7 +77,7 @@ def config_text(values: Mapping[str, Any], *, photos: int, device: str) -> str:
         *(name for name in values if name not in ORDER),
     ]:
         value = values[name]
-        if name not in ORDER or not isinstance(value, dict):
+        if name not in NESTED:
             lines.append(_line(name, value))
             continue
         lines.append(f"{name}:")

@@ -120,6 +120,11 @@ def _training(job: Job) -> Iterator[Section]:
 def _thresholds(job: Job) -> Iterator[Section]:
     """The curves by which thresholds were chosen."""
     charts = []
+    for path in job.parents("select_relation_thresholds"):
+        curve = read_json(path, kind="relation_thresholds")
+        title = f"relations: {curve['fg_threshold']} and {curve['bg_threshold']}, of {curve['images']} photos"
+        series = [Series("colour", curve["thresholds"], curve["explained"])]
+        charts.append(Chart(title, series, x_label="score of the background", y_label="variance explained"))
     for path in job.parents("select_thresholds"):
         curves = read_json(path, kind="thresholds")
         chosen = [f"{kind} {curves[kind]['bg_threshold']}" for kind in ("instance", "semantic")]

@@ -16,17 +16,17 @@ from irnet_pipe.artifacts.irnet_maps import has_irnet_maps, read_boundary
 from irnet_pipe.artifacts.json_files import write_json
 from irnet_pipe.artifacts.schema import KIND_OF_STAGE
 from irnet_pipe.artifacts.score_maps import NOT_CHOSEN, STAGES, class_labelling, instance_labelling
-from irnet_pipe.data.image_list import ImageEntry, digest_text
+from irnet_pipe.data.image_list import ImageEntry, sample_entries
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.numerics.outline_support import OutlineSupport, gradient_rank
 from irnet_pipe.runtime.job import Job
+from irnet_pipe.stage_table import LOOKED_AT
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 13))
 TOLERANCE = {"instance": 0, "semantic": 1}
 """Pixels by which an outline may miss a boundary."""
 
-MOST_IMAGES = 300
-"""More change the curves by less than a step of the thresholds."""
+MOST_IMAGES = LOOKED_AT["select_thresholds"]
 
 
 def run(job: Job) -> None:
@@ -45,9 +45,9 @@ def run(job: Job) -> None:
 
 
 def _chosen(job: Job, maps: ShardSet) -> list[ImageEntry]:
-    """Training images with class maps, in an order of their own when there are too many."""
-    entries = [entry for entry in job.images if entry.labels and has_irnet_maps(maps, entry.image_id)]
-    return sorted(sorted(entries, key=lambda entry: digest_text(entry.image_id))[:MOST_IMAGES])
+    """Training images with class maps, or some of them when there are too many."""
+    entries = (entry for entry in job.images if entry.labels and has_irnet_maps(maps, entry.image_id))
+    return sample_entries(entries, MOST_IMAGES)
 
 
 def _add(
