@@ -65,6 +65,13 @@ class Record:
     images: tuple[str, ...]
     files: dict[str, str]
 
+    @property
+    def training_threads(self) -> int:
+        """Threads of a training on each device."""
+        section = self.stage.removeprefix("train_")
+        threads: int = self.spec["config"][f"{section}.train"]["threads"]
+        return threads
+
 
 def record_path(results: Path, recipe: str) -> Path:
     """Where the record of a recipe lies."""

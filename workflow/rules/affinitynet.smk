@@ -35,7 +35,7 @@ rule train_affinitynet:
         f"{RESULTS}/benchmarks/train_affinitynet/{{unit}}.{{recipe}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2 * DEVICES
+    threads: training_threads
     resources:
         mem_mb=growing(8000 * DEVICES),
         runtime=1440,

@@ -12,7 +12,7 @@ rule train_cam:
         f"{RESULTS}/benchmarks/train_cam/{{unit}}.{{recipe}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2 * DEVICES
+    threads: training_threads
     resources:
         mem_mb=growing(8000 * DEVICES),
         runtime=1440,

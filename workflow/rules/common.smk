@@ -104,6 +104,10 @@ WAITING = "trap : INT TERM USR1;"
 LOGGED = "2>&1 | (trap '' INT TERM USR1; exec tee {log:q})"
 
 
+def training_threads(wildcards):
+    return record(wildcards).training_threads * DEVICES
+
+
 def growing(amount):
     """A resource that an attempt after a failed one has more of; set-resources of a profile replaces it."""
     return lambda wildcards, attempt: amount * attempt

@@ -12,7 +12,7 @@ rule train_maskrcnn:
         f"{RESULTS}/benchmarks/train_maskrcnn/{{unit}}.{{recipe}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2 * DEVICES
+    threads: training_threads
     resources:
         mem_mb=growing(16000 * DEVICES),
         runtime=2880,
@@ -60,7 +60,7 @@ rule train_deeplab:
         f"{RESULTS}/benchmarks/train_deeplab/{{unit}}.{{recipe}}.tsv"
     conda:
         "../../environment.yml"
-    threads: 2 * DEVICES
+    threads: training_threads
     resources:
         mem_mb=growing(16000 * DEVICES),
         runtime=2880,

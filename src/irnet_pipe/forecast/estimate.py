@@ -168,7 +168,7 @@ def _tasks(jobs: Sequence[Job], *, devices: int) -> list[Task]:
         Task(
             seconds=job.seconds,
             # as workflow/rules have it
-            threads=2 * devices if job.record.stage in TRAINERS else 1,
+            threads=job.record.training_threads * devices if job.record.stage in TRAINERS else 1,
             gpus=(devices if job.record.stage in TRAINERS else 1) * (job.record.stage in DEVICE_STAGES),
             memory=job.measurement.peak_memory(job.work),
             parents=tuple(places[p.recipe] for p in job.record.parents if p.recipe in places),
