@@ -15,7 +15,7 @@ from tiny_pipeline import Pipeline
 from irnet_pipe.artifacts.masks import read_instances
 from irnet_pipe.artifacts.weights import write_weights
 from irnet_pipe.models.mask_rcnn import Detections, MaskRcnn, pasted_mask
-from irnet_pipe.models.trained import load_mask_rcnn
+from irnet_pipe.models.trained_segmenters import load_mask_rcnn
 from irnet_pipe.numerics.run_lengths import decode_rle
 
 

@@ -33,7 +33,7 @@ from irnet_pipe.export.published import open_published
 from irnet_pipe.export.torchvision_weights import export_weights
 from irnet_pipe.models.deeplab import DeepLab
 from irnet_pipe.models.mask_rcnn import MaskRcnn
-from irnet_pipe.models.trained import load_deeplab, load_mask_rcnn
+from irnet_pipe.models.trained_segmenters import load_deeplab, load_mask_rcnn
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.publish import publish
 from irnet_pipe.recipes import record_path

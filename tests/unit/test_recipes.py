@@ -85,3 +85,8 @@ def test_ancestors_come_before_what_is_made_of_them(tiny_config, tmp_path):
         assert {parent.recipe for parent in record.parents} <= seen
         seen.add(record.recipe)
     assert ancestors(plan.of("train_cam")[0].record, results) == []
+
+
+def test_threads_of_a_training():
+    spec = {"config": {"deeplab.train": {"threads": 3}, "seed": 0}}
+    assert dataclasses.replace(RECORD, stage="train_deeplab", spec=spec).training_threads == 3

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from irnet_pipe.config import parse_config
-from irnet_pipe.stage_table import SEGMENTERS, STAGES
+from irnet_pipe.stage_table import SEGMENTERS, STAGES, TRAINERS
 from irnet_pipe.workflow import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,13 @@ def test_every_rule_names_the_environment():
         for rule in rules:
             (name,) = re.findall(r'^    conda:\n        "(.*)"$', rule, flags=re.MULTILINE)
             assert (path.parent / name).resolve() == ROOT / "environment.yml"
+
+
+def test_trainings_book_the_cores_that_they_compute_on():
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        for stage, threads in re.findall(r"^rule (\w+):.*?^    threads: (.*?)$", text, flags=re.M | re.S):
+            assert threads == ("training_threads" if stage in TRAINERS else "1"), stage
 
 
 def test_container_is_made_from_pyproject_alone():

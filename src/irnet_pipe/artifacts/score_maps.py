@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from irnet_pipe.artifacts.arrays import Source, unpack_maps
 from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.propagation import read_class_scores, read_instance_scores
-from irnet_pipe.numerics.label_maps import (
-    AFFINITYNET_STRIDE,
-    label_pixels,
-    label_scores,
-    label_with_background,
-)
+from irnet_pipe.numerics.label_maps import label_pixels, label_scores, label_with_background
+from irnet_pipe.numerics.strides import AFFINITYNET_STRIDE
 
 STAGES = {
     "cam": "infer_cam",

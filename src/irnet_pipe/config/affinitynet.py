@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 from irnet_pipe.config.crf import AffinityCrf
 from irnet_pipe.config.section import Backbone, OptionalText, Precision, Section
 from irnet_pipe.config.trainings import BackboneTraining, Training
-
-STRIDE = 8
+from irnet_pipe.numerics.strides import AFFINITYNET_STRIDE
 
 
 class AffinityRelations(Section):
@@ -40,7 +39,11 @@ class AffinityNetTrain(BackboneTraining, Training):
     epochs: int = Field(8, ge=1, le=1000, description="Passes over the training images.")
     batch: int = Field(8, ge=1, le=4096, description="Images per step; an incomplete last batch is dropped.")
     crop: int = Field(
-        448, ge=32, le=4096, multiple_of=STRIDE, description="Side of the random square crop (pixels)."
+        448,
+        ge=32,
+        le=4096,
+        multiple_of=AFFINITYNET_STRIDE,
+        description="Side of the random square crop (pixels).",
     )
     momentum: float = Field(
         5e-4,
@@ -108,7 +111,7 @@ class AffinityNetSection(Section):
 
     @model_validator(mode="after")
     def _pairs(self) -> AffinityNetSection:
-        least = STRIDE * (2 * self.radius - 1)
+        least = AFFINITYNET_STRIDE * (2 * self.radius - 1)
         if self.train.crop < least:
             raise ValueError(
                 f"train.crop is {self.train.crop}, but radius {self.radius} needs {least} or more, so that a pair of "

@@ -37,7 +37,8 @@ class Training(Section):
         2,
         ge=1,
         le=256,
-        description="Threads of torch on the CPU; another number changes the last bits of gradients.",
+        description="Threads of torch on the CPU, and cores that the job takes of the machine; another number changes "
+        "the last bits of gradients.",
     )
 
 

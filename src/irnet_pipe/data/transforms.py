@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional
 
 from irnet_pipe.data.photos import normalise
 
@@ -69,6 +68,8 @@ def jitter_colours(
             shift is drawn from ± strength turns; at most 1, and .5 of hue.
         rng: draws shifts and factors, and the order of the four changes.
     """
+    from torchvision.transforms import functional  # here, as most stages do without torchvision
+
     image = Image.fromarray(photo)
     changes = (
         functional.adjust_brightness,

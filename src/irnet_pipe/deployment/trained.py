@@ -56,7 +56,7 @@ class TrainedSegmenter:
             InputError: the weights are damaged, or of another network.
         """
         from irnet_pipe.models.mask_rcnn import MaskRcnn
-        from irnet_pipe.models.trained import load_published
+        from irnet_pipe.models.trained_segmenters import load_published
 
         return load_published(self.weights, MaskRcnn, backbone=self.backbone, n_classes=len(self.classes))
 
@@ -67,7 +67,7 @@ class TrainedSegmenter:
             InputError: the weights are damaged, or of another network.
         """
         from irnet_pipe.models.deeplab import DeepLab
-        from irnet_pipe.models.trained import load_published
+        from irnet_pipe.models.trained_segmenters import load_published
 
         return load_published(self.weights, DeepLab, backbone=self.backbone, n_classes=len(self.classes))
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from irnet_pipe.models.backbone import FROZEN_STAGES, Backbone
-from irnet_pipe.numerics.label_maps import AFFINITYNET_STRIDE
+from irnet_pipe.numerics.strides import AFFINITYNET_STRIDE
 
 WIDTHS = (64, 128, 256)
 """Channels of layer2, layer3 and layer4 after their projections."""

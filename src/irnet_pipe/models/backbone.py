@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from irnet_pipe.artifacts.weights import check_finite, first_mismatch, read_state_dict
 from irnet_pipe.errors import InputError
-from irnet_pipe.models.batch_norm import GlobalBatchNorm2d
+from irnet_pipe.models.resnet import ARCHITECTURES, ResNet
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+BACKBONES = tuple(ARCHITECTURES)
 FROZEN_STAGES = {"none": 0, "stem": 1, "layer1": 2, "layer2": 3}
 """Value of `<section>.train.freeze` → how many of the five stages of a backbone never change."""
 
 
 class Backbone(nn.Module):
-    """A ResNet of torchvision with stride 1 and no dilation in layer4 (Ahn et al. 2019, sec. 6.1).
+    """A ResNet with stride 1 and no dilation in layer4 (Ahn et al. 2019, sec. 6.1).
 
     Its parameters have torchvision's names, so a state dict of torchvision fits as it is.
 
@@ -39,7 +38,7 @@ class Backbone(nn.Module):
         self, name: str, *, frozen_stages: int = 0, batch_norm: str = "running", stride: int = 16
     ) -> None:
         super().__init__()
-        resnet = torchvision.models.get_model(name, weights=None, norm_layer=GlobalBatchNorm2d)
+        resnet = ResNet(name)
         self.conv1 = resnet.conv1
         self.bn1 = resnet.bn1
         self.relu = resnet.relu
@@ -122,16 +121,7 @@ def pretrained_state(backbone: str, weights: str) -> dict[str, Tensor] | None:
     """
     if weights == "none":
         return None
-    names = torchvision.models.get_model_weights(backbone).__members__
-    if weights in names:
-        state = _download(names[weights])
-    elif Path(weights).is_file():
-        state = read_state_dict(Path(weights))
-    else:
-        raise InputError(
-            f"{weights}: neither a file nor weights of torchvision for {backbone} ({', '.join(names)}); "
-            "give one of these names, the path of a state dict, or none"
-        )
+    state = read_state_dict(Path(weights)) if Path(weights).is_file() else _download(backbone, weights)
     state = {key: _as_float32(value) for key, value in state.items() if not key.startswith("fc.")}
     _check_architecture(state, backbone=backbone, source=weights)
     check_finite(state, source=Path(weights))
@@ -142,7 +132,16 @@ def _as_float32(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _download(entry: torchvision.models.WeightsEnum) -> dict[str, Tensor]:
+def _download(backbone: str, weights: str) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights  # here, as most stages do without torchvision
+
+    names = get_model_weights(backbone).__members__
+    if weights not in names:
+        raise InputError(
+            f"{weights}: neither a file nor weights of torchvision for {backbone} ({', '.join(names)}); "
+            "give one of these names, the path of a state dict, or none"
+        )
+    entry = names[weights]
     try:
         state: dict[str, Tensor] = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:

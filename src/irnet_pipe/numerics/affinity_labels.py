@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional
 
 from irnet_pipe.numerics.dense_crf import DenseCRF
-from irnet_pipe.numerics.label_maps import AFFINITYNET_STRIDE
 from irnet_pipe.numerics.relations import NEUTRAL
+from irnet_pipe.numerics.strides import AFFINITYNET_STRIDE
 
 LEAST = 1e-5
 """Probability that the CRF takes for 0; and what the scores of a pixel outside of the photo stay under."""

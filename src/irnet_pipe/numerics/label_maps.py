@@ -8,8 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-STRIDE, AFFINITYNET_STRIDE = 4, 8
-"""Pixels of a processed photo to one of its score maps, by IRNet and by AffinityNet."""
+from irnet_pipe.numerics.strides import IRNET_STRIDE
 
 Taps = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 
@@ -35,8 +34,8 @@ def label_scores(
     Returns:
         `labels` (H0, W0) int32, 0 background, i + 1 map i; `best` (H0, W0) float32, the score of the label.
     """
-    peak = _peak(score, size, stride=STRIDE)
-    maps = (_enlarge(one, size, stride=STRIDE) / peak for one in score)
+    peak = _peak(score, size, stride=IRNET_STRIDE)
+    maps = (_enlarge(one, size, stride=IRNET_STRIDE) / peak for one in score)
     return label_pixels(maps, size=size, full_size=full_size, bg_threshold=bg_threshold)
 
 

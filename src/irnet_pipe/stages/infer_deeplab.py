@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from irnet_pipe.artifacts.arrays import pack_runs
 from irnet_pipe.artifacts.io import write_artifact
 from irnet_pipe.models.inference import SemanticInference
-from irnet_pipe.models.trained import load_deeplab
+from irnet_pipe.models.trained_segmenters import load_deeplab
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.runtime.device import use_device
 from irnet_pipe.runtime.job import Job

@@ -12,7 +12,7 @@ from irnet_pipe.artifacts.io import ImageSize, write_artifact
 from irnet_pipe.artifacts.masks import pack_instances
 from irnet_pipe.data.photos import load_photo
 from irnet_pipe.models.inference import InstanceInference
-from irnet_pipe.models.trained import load_mask_rcnn
+from irnet_pipe.models.trained_segmenters import load_mask_rcnn
 from irnet_pipe.runtime.device import use_device
 from irnet_pipe.runtime.job import Job
 

@@ -18,8 +18,8 @@ from irnet_pipe.models.affinitynet import photo_features
 from irnet_pipe.models.trained import load_affinitynet
 from irnet_pipe.numerics.affinity_labels import join_background, pool_scores
 from irnet_pipe.numerics.cam import highres_cam
-from irnet_pipe.numerics.label_maps import AFFINITYNET_STRIDE
 from irnet_pipe.numerics.random_walk import propagate_features
+from irnet_pipe.numerics.strides import AFFINITYNET_STRIDE
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.runtime.memory import explain_out_of_memory, too_large_photo
