@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -96,14 +97,26 @@ class SegmenterCase:
     theirs: Training
 
     def step_in_fp32(self) -> tuple[Step, Step]:
-        """What each side makes of its next photos from the weights of ours; nothing is learnt."""
+        """What each side makes of its next photos from the weights of ours, without dropout; nothing is learnt."""
         self.theirs.network.load_state_dict(self.ours.network.state_dict())
         steps = []
         for side, options in ((self.ours, {"precision": "fp32"}), (self.theirs, {})):
             torch.manual_seed(0)  # regions are drawn
-            steps.append(side.gradients(*next(side.batches), **options))
+            with _without_dropout(side.network):
+                steps.append(side.gradients(*next(side.batches), **options))
             side.optimizer.zero_grad(set_to_none=True)
         return steps[0], steps[1]
+
+
+@contextmanager
+def _without_dropout(network: nn.Module) -> Iterator[None]:
+    """Which values it drops depends on how they lie in memory, and the two sides' lie differently."""
+    dropouts = [module for module in network.modules() if isinstance(module, nn.Dropout)]
+    for module in dropouts:
+        module.eval()
+    yield
+    for module in dropouts:
+        module.train()
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,9 @@ class Small:
 
 def _small(setting: Setting, segmenter: str, batch: int, steps: int) -> Small:
     size = setting.choose(64, 192, 450)
-    run = SmallRun(setting, count=batch * steps, size=size, backbone="resnet18", segmenters=[segmenter])
+    # theirs takes photos as they are
+    facts = {"segmenters": [segmenter], "dataset": {"working_long_side": None}}
+    run = SmallRun(setting, count=batch * steps, size=size, backbone="resnet18", **facts)
     masks = run.put_masks()
     return Small(run, run.job(f"train_{segmenter}"), masks, steps)
 

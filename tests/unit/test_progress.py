@@ -78,6 +78,16 @@ def test_rate_counts_from_where_an_earlier_attempt_stopped(clock):
     assert "0.50/s · ETA 10s" in stream.getvalue()
 
 
+def test_a_slow_first_item_is_left_out_of_the_rate(clock):
+    stream = io.StringIO()
+    progress = Progress(total=10, title="x", every=0, stream=stream)
+    for done, seconds in ((1, 60), (2, 1), (4, 3)):
+        clock(seconds)
+        progress.update(done)
+    rates = [line.split(" · ", 1)[1] for line in stream.getvalue().splitlines()]
+    assert rates == ["0.02/s · ETA 9m00s", "1.00/s · ETA 8s", "0.75/s · ETA 8s"]
+
+
 def test_no_rate_yet(clock):
     stream = io.StringIO()
     progress = Progress(total=4, title="x", every=1, stream=stream)

@@ -101,7 +101,9 @@ class IRNet(nn.Module):
         h = ⌈H/4⌉, w = ⌈W/4⌉; displacements are (dy, dx) in pixels at stride 4.
         """
         features = self.backbone(x)
-        return self.boundary(features), self.displacement(features)
+        # Gradients flow back in the opposite order: the smaller head is done with its maps when the larger one begins.
+        displacement = self.displacement(features)
+        return self.boundary(features), displacement
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by the group that has a learning rate of its own."""

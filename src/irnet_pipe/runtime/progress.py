@@ -50,6 +50,8 @@ class Progress:
             a terminal is redrawn ten times a second.
         stream: where to write.
         events: also told.
+
+    The rate is that of what came after the first update.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Progress:
         self.start = self.last = time.monotonic()
         self.last_event = -math.inf  # the first is told: what comes before it does not grow with the items
         self.first = 0
+        self.warm = False
 
     def resume_at(self, done: int) -> None:
         """Count the rate from here on: `done` items were finished by an earlier attempt."""
@@ -84,6 +87,11 @@ class Progress:
             metrics: go into the event, by name.
         """
         now = time.monotonic()
+        seconds = max(now - self.start, 1e-9)
+        rate = (done - self.first) / seconds
+        if not self.warm and done > self.first:
+            # the first may take many times as long as others, for the kernels that it compiles
+            self.warm, self.start, self.first = True, now, done
         if now - self.last_event >= self.every_event or done >= self.total:
             self.last_event = now
             cpu = {"cpu_seconds": round(time.process_time(), 3)}
@@ -91,8 +99,6 @@ class Progress:
         if _silent or (now - self.last < self.every and done < self.total):
             return
         self.last = now
-        seconds = max(now - self.start, 1e-9)
-        rate = (done - self.first) / seconds
         eta = duration((self.total - done) / rate) if rate > 0 else "?"
         share = done / self.total if self.total else 1.0
         text = f"{self.title}: {done}/{self.total} {self.unit} · {rate:.2f}/s · ETA {eta}"
