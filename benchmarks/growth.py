@@ -54,6 +54,15 @@ def _run(job: Job) -> Cost:
     recipe = record_path(job.results, job.record.recipe)
     command = [sys.executable, "-m", "irnet_pipe", job.record.stage, "--recipe", str(recipe)]
     command += ["--output", str(job.output), "--root", str(job.root), "--device", "cpu"]
+    return cost_of_process(command)
+
+
+def cost_of_process(command: Sequence[str]) -> Cost:
+    """What a command takes, start-up included, each library on one thread.
+
+    Raises:
+        SystemExit: it fails.
+    """
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
     process = subprocess.run(
         [sys.executable, "-c", LAUNCHER, *command],
@@ -63,7 +72,7 @@ def _run(job: Job) -> Cost:
         check=False,
     )
     if process.returncode:
-        raise SystemExit(f"{job.record.stage}: exit code {process.returncode}\n{process.stderr}")
+        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{process.stderr}")
     seconds, kibibytes = process.stdout.split()
     return Cost(float(seconds), 1024 * int(kibibytes))
 

@@ -7,8 +7,6 @@ and as soon as their parents are there; Snakemake's own time is left out. What t
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -18,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.growth import LAUNCHER
-from benchmarks.paired import THREAD_VARIABLES
+from benchmarks.growth import cost_of_process
 from irnet_pipe.config import parse_config
+from irnet_pipe.config.presets import merge
 from irnet_pipe.plan import Artifact
 from irnet_pipe.recipes import record_path
 from irnet_pipe.status import Folder, jobs_to_run
@@ -44,21 +42,6 @@ def command_of(run: PlannedRun, job: Artifact) -> list[str]:
     return [*command, "--output", str(output), "--root", str(run.config.dataset.root)]
 
 
-def cpu_seconds(command: Sequence[str]) -> float:
-    """Processor time of a job, start-up included."""
-    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
-    done = subprocess.run(
-        [sys.executable, "-c", LAUNCHER, *command],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
-    return float(done.stdout.split()[0])
-
-
 def run_all(run: PlannedRun, jobs: Sequence[Artifact], *, cores: int) -> tuple[Counter[str], float]:
     """Processor seconds of each stage, and wall seconds of all jobs."""
     started: dict[str, Future[float]] = {}
@@ -67,7 +50,7 @@ def run_all(run: PlannedRun, jobs: Sequence[Artifact], *, cores: int) -> tuple[C
         for parent in job.parents:  # which were started before, so that this ends
             if parent.recipe in started:
                 started[parent.recipe].result()
-        return cpu_seconds(command_of(run, job))
+        return cost_of_process(command_of(run, job)).seconds
 
     start = time.monotonic()
     with ThreadPoolExecutor(cores) as pool:
@@ -87,15 +70,15 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     options = parser.parse_args()
     values = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    if before := jobs_of(plan_for(parse_config(values))):
+    before = [job for job in jobs_of(plan_for(parse_config(values))) if job.stage != "publish"]
+    if before:  # what is published may be that of another change
         raise SystemExit(f"{options.config}: {len(before)} jobs of the run itself are yet to be done")
     for change in options.changes:
         path, _, value = change.partition("=")
-        *sections, key = path.split(".")
-        section = values
-        for name in sections:
-            section = section.setdefault(name, {})
-        section[key] = yaml.safe_load(value)
+        override = yaml.safe_load(value)
+        for part in reversed(path.split(".")):
+            override = {part: override}
+        values = merge(values, override)
     run = prepare(parse_config(values))
     jobs = jobs_of(run)
     taken, wall = run_all(run, jobs, cores=options.cores)
