@@ -67,10 +67,10 @@ class Record:
 
     @property
     def training_threads(self) -> int:
-        """Threads of a training on each device."""
+        """Threads of a training on each device; one where a trained network is given and only read."""
         section = self.stage.removeprefix("train_")
-        threads: int = self.spec["config"][f"{section}.train"]["threads"]
-        return threads
+        settings: dict[str, int] = self.spec["config"].get(f"{section}.train", {"threads": 1})
+        return settings["threads"]
 
 
 def record_path(results: Path, recipe: str) -> Path:

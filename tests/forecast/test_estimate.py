@@ -98,6 +98,14 @@ def test_a_smaller_backbone_and_a_gpu_take_less(tiny):
     assert seconds(gpus=1) < seconds() < seconds(backbone="resnet50") < seconds(backbone="resnet101")
 
 
+def test_a_network_that_is_given_is_not_trained(tiny, tmp_path):
+    weights = tmp_path / "cam.pth"
+    weights.write_bytes(b"any")
+    given = told(planned(merge(tiny, {"cam": {"trained": str(weights)}})))
+    assert of(given, "train_cam").to_do == 1
+    assert of(given, "train_cam").seconds < of(told(planned(tiny)), "train_cam").seconds
+
+
 def test_the_memory_of_a_training_goes_with_its_step(tiny):
     def memory(**changes) -> float:
         return of(told(planned(merge(tiny, {"irnet": {"train": changes}}))), "train_irnet").memory

@@ -221,6 +221,7 @@ def test_trained_weights_leave_training_out(key, trainer, silent):
     (artifact,) = base.of(trainer)
     assert artifact.parents == ()
     assert artifact.record.files == {key: "/any/where.pth"}
+    assert artifact.record.training_threads == 1, "it is only read"
     for path in silent:
         value = FIRST_STAGES[path][0]
         other = make_plan(config(**{key: "/any/where.pth", path: value}), index)
