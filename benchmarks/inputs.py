@@ -56,22 +56,22 @@ def dots(size: tuple[int, int]) -> torch.Tensor:
     return boundary
 
 
-def resting_field(size: tuple[int, int], *, seed: int) -> torch.Tensor:
+def resting_field(size: tuple[int, int], *, seed: int) -> np.ndarray:
     """A displacement field (2, h, w) that leads every pixel to the centre of its region."""
     grid = np.mgrid[: size[0], : size[1]].astype(np.float32)
     centres = np.random.default_rng(seed).uniform(0.1, 0.9, (6, 2)) * size
     steps = centres.astype(np.float32)[:, :, None, None] - grid
     nearest = (steps**2).sum(1).argmin(0)
     field = np.take_along_axis(steps, nearest[None, None], 0)[0] / 2
-    return torch.from_numpy(gaussian_filter(field, (0, 1, 1)))
+    return gaussian_filter(field, (0, 1, 1))
 
 
-def restless_field(size: tuple[int, int], *, seed: int) -> torch.Tensor:
+def restless_field(size: tuple[int, int], *, seed: int) -> np.ndarray:
     """A displacement field (2, h, w) that turns every pixel about the centre, without end."""
     angle = np.random.default_rng(seed).uniform(0.5, 1)
     y, x = np.mgrid[: size[0], : size[1]] - (np.array(size).reshape(2, 1, 1) - 1) / 2
     turned = np.stack([np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x])
-    return torch.from_numpy((turned - np.stack([y, x])).astype(np.float32))
+    return (turned - np.stack([y, x])).astype(np.float32)
 
 
 def bumps(count: int, size: tuple[int, int], *, seed: int) -> torch.Tensor:

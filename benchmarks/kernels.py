@@ -137,17 +137,17 @@ def restless_cases(setting: Setting) -> Cases:
     return [restless_field(size, seed=seed) for seed in range(setting.choose(1, 3, 6))]
 
 
-def refine_ours(case: Case) -> torch.Tensor:
+def refine_ours(case: Case) -> np.ndarray:
     return refine_centroids(case, max_iterations=ITERATIONS)
 
 
 def refine_theirs(case: Case) -> np.ndarray:
-    centroids: np.ndarray = twin("numerics/test_displacement.py", "naive_centroids")(case.numpy(), ITERATIONS)
+    centroids: np.ndarray = twin("numerics/test_displacement.py", "naive_centroids")(case, ITERATIONS)
     return centroids
 
 
 def refine_agreement(cases: Cases, ours: Sequence[Any], theirs: Sequence[Any]) -> str:
-    differing = sum(int((a.numpy() != b).any(axis=0).sum()) for a, b in zip(ours, theirs, strict=True))
+    differing = sum(int((a != b).any(axis=0).sum()) for a, b in zip(ours, theirs, strict=True))
     if differing:
         raise Disagreement(f"{differing:,} centroids differ")
     return "equal"

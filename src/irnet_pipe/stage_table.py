@@ -21,8 +21,8 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
     "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
-    "select_relation_thresholds": Stage(1, ("relations.crf", "dataset.working_long_side"), "json"),
-    "mine_relations": Stage(1, ("relations", "dataset.working_long_side")),
+    "select_relation_thresholds": Stage(2, ("relations.crf", "dataset.working_long_side"), "json"),
+    "mine_relations": Stage(2, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
         2,
         (
@@ -39,7 +39,7 @@ STAGES: dict[str, Stage] = {
     "calibrate_displacement": Stage(2, (), "json"),
     "refine_displacement": Stage(1, ("displacement",)),
     "propagate": Stage(2, ("random_walk",)),
-    "mine_affinitynet": Stage(1, ("affinitynet.relations", "dataset.working_long_side")),
+    "mine_affinitynet": Stage(2, ("affinitynet.relations", "dataset.working_long_side")),
     "train_affinitynet": Stage(
         1,
         (
@@ -64,7 +64,7 @@ STAGES: dict[str, Stage] = {
         ("seed", "deeplab.backbone", "deeplab.weights", "deeplab.train", "dataset.working_long_side"),
         "pth",
     ),
-    "infer_deeplab": Stage(1, ("deeplab.infer", "dataset.working_long_side")),
+    "infer_deeplab": Stage(2, ("deeplab.infer", "dataset.working_long_side")),
     "draw_thumbnails": Stage(1, ("report.thumbnail",), "tar"),
     "gather_masks": Stage(2, (), "tar"),
     "evaluate_cam": Stage(1, ("evaluation.cam_bg_threshold",), "json"),

@@ -157,7 +157,7 @@ def test_fragments_of_a_label_map_are_the_detections_of_its_masks(seed, height, 
 
 def test_fragments_number_components_as_the_components_do():
     mask = torch.rand(30, 40, generator=torch.Generator().manual_seed(1)) < 0.5
-    components = connected_components(mask).numpy()
+    components = connected_components(mask.numpy())
     _, found, _ = detect_instances(torch.ones(1, 30, 40), mask[None], torch.zeros(1).long(), min_area=0)
     for number, part in enumerate(found.numpy(), start=1):
         np.testing.assert_array_equal(part, components == number)

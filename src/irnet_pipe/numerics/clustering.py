@@ -1,27 +1,29 @@
 """From centroids to a class-agnostic instance map (Ahn et al. 2019, sec. 4.1)."""
 
+from typing import Any
+
 import numpy as np
-import torch
+import numpy.typing as npt
 from scipy import ndimage
 
 
-def connected_components(mask: torch.Tensor) -> torch.Tensor:
+def connected_components(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """4-connected components of a mask.
 
     Args:
         mask: (H, W) bool.
 
     Returns:
-        (H, W) int64 on the CPU: 0 outside of the mask, 1…n the components, in raster order of their first
+        (H, W) int32: 0 outside of the mask, 1…n the components, in raster order of their first
         pixels.
     """
-    labels, _ = ndimage.label(mask.cpu().numpy())
-    return torch.from_numpy(labels.astype(np.int64))
+    components, _ = ndimage.label(mask)
+    return components.astype(np.int32, copy=False)
 
 
 def cluster_centroids(
-    centroids: torch.Tensor, displacement: torch.Tensor, *, threshold: float = 2.5
-) -> torch.Tensor:
+    centroids: npt.NDArray[np.integer[Any]], displacement: npt.NDArray[np.float32], *, threshold: float = 2.5
+) -> npt.NDArray[np.int64]:
     """Group the pixels whose centroids lie in one patch of weak displacement.
 
     Args:
@@ -30,11 +32,11 @@ def cluster_centroids(
         threshold: length under which a displacement is weak, in pixels.
 
     Returns:
-        (h, w) int64 on the CPU, the instances 0…n − 1. Pixels whose centroid lies in no weak patch form one
+        (h, w) int64, the instances 0…n − 1. Pixels whose centroid lies in no weak patch form one
         instance, the first.
     """
-    strength = (displacement.cpu() ** 2).sum(0).sqrt()
+    strength = np.sqrt(np.square(displacement).sum(axis=0))
     patches = connected_components(strength < threshold)
-    y, x = centroids.cpu().long()
-    instance_map: torch.Tensor = torch.unique(patches[y, x], return_inverse=True)[1]
-    return instance_map
+    y, x = centroids
+    _, instance_map = np.unique(patches[y, x], return_inverse=True)
+    return instance_map.reshape(y.shape)

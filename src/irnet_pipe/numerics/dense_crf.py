@@ -10,8 +10,9 @@ import math
 import numpy as np
 import torch
 
-from irnet_pipe.numerics.mean_field import LANES, mean_field, normalise
-from irnet_pipe.numerics.permutohedral import Floats, Lattice, build_lattice
+from irnet_pipe.numerics.mean_field import LANES, Signs, label_odds, mean_field, most_probable, normalise
+from irnet_pipe.numerics.pages import zero_pages
+from irnet_pipe.numerics.permutohedral import Floats, build_lattice
 
 
 class DenseCRF:
@@ -41,16 +42,12 @@ class DenseCRF:
     ) -> None:
         if min(gaussian_compat, bilateral_compat) < 0:
             raise ValueError(f"compat {gaussian_compat} and {bilateral_compat} must be at least 0")
-        height, width = image.shape[:2]
-        self._shape = (height, width)
-        features = np.empty((height, width, 5), np.float32)
-        _write_position(features, bilateral_sxy)
-        np.divide(image.numpy(), np.float32(bilateral_srgb), out=features[..., 2:])
-        # the larger one first: while a lattice is built it takes twice its memory
-        self._bilateral = normalise(_lattice(features), bilateral_compat)
-        features = np.empty((height, width, 2), np.float32)
-        _write_position(features, gaussian_sxy)
-        self._gaussian = normalise(_lattice(features), gaussian_compat)
+        self._shape = tuple(image.shape[:2])
+        photo = image.numpy()
+        gaussian = build_lattice(photo[..., :0], sxy=gaussian_sxy)
+        self._gaussian = normalise(gaussian, gaussian_compat)
+        bilateral = build_lattice(photo, sxy=bilateral_sxy, srgb=bilateral_srgb)
+        self._bilateral = normalise(bilateral, bilateral_compat)
 
     def infer(
         self, labels: torch.Tensor, *, n_labels: int, gt_prob: float = 0.7, iterations: int = 10
@@ -75,14 +72,14 @@ class DenseCRF:
         if n_labels == 1:
             return torch.zeros_like(labels, dtype=torch.int64)
         lead = math.log(gt_prob) - math.log((1 - gt_prob) / (n_labels - 1))
-        maps = labels.reshape(-1, 1, math.prod(self._shape))
-        others = torch.arange(1, n_labels)[:, None]
-        refined = []
-        for some in torch.split(maps, max(1, LANES // (n_labels - 1))):  # as many as are filtered at a time
-            sign = (some == others).to(torch.int8) - (some == 0).to(torch.int8)
-            best, index = self._refine(sign, lead, iterations).max(dim=1)
-            refined.append(index.add_(1).mul_(best > 0))
-        return torch.cat(refined).reshape(labels.shape)
+        maps = labels.reshape(-1, math.prod(self._shape)).numpy()
+        refined = zero_pages(maps.shape, np.int64, sparse=True)
+        at_a_time = max(1, LANES // (n_labels - 1))  # as many as are filtered together
+        for first in range(0, len(maps), at_a_time):
+            some = slice(first, first + at_a_time)
+            odds = label_odds(maps[some], n_labels)
+            most_probable(self._refine(odds, lead, n_labels - 1, iterations), refined[some])
+        return torch.from_numpy(refined).reshape(labels.shape)
 
     def infer_unary(self, unary: torch.Tensor, *, iterations: int = 10) -> torch.Tensor:
         """Label probabilities after mean field.
@@ -96,25 +93,9 @@ class DenseCRF:
         """
         if len(unary) == 1:
             return torch.ones_like(unary)
-        odds = (unary[:1] - unary[1:]).float().reshape(1, len(unary) - 1, -1)
-        score = self._refine(odds, 1, iterations)[0]
+        odds = (unary[:1] - unary[1:]).float().reshape(len(unary) - 1, -1)
+        score = torch.from_numpy(self._refine(odds.contiguous().numpy(), 1, len(odds), iterations))
         return torch.cat([torch.zeros_like(score[:1]), score]).softmax(dim=0).reshape(unary.shape)
 
-    def _refine(self, unary: torch.Tensor, lead: float, iterations: int) -> torch.Tensor:
-        """(maps, n − 1, pixels) log odds of each label against label 0, before (by `lead`) → after mean field."""
-        maps, n_others, n_pixels = unary.shape
-        before = np.ascontiguousarray(unary.reshape(-1, n_pixels).numpy())
-        after = mean_field(before, np.float32(lead), n_others, self._gaussian, self._bilateral, iterations)
-        return torch.from_numpy(after).reshape(maps, n_others, n_pixels)
-
-
-def _write_position(features: Floats, deviation: float) -> None:
-    """Write x and y of each pixel, in standard deviations, into the first two of (H, W, d) features."""
-    height, width = features.shape[:2]
-    np.divide(np.arange(width, dtype=np.float32), np.float32(deviation), out=features[..., 0])
-    np.divide(np.arange(height, dtype=np.float32)[:, None], np.float32(deviation), out=features[..., 1])
-
-
-def _lattice(features: Floats) -> Lattice:
-    """Lattice of the pixels of (H, W, d) features."""
-    return build_lattice(features.reshape(-1, features.shape[-1]))
+    def _refine(self, unary: Floats | Signs, lead: float, n_others: int, iterations: int) -> Floats:
+        return mean_field(unary, lead, n_others, self._gaussian, self._bilateral, iterations)

@@ -1,11 +1,13 @@
 """Refinement of the displacement field into centroids (Ahn et al. 2019, sec. 4.1)."""
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from numba import njit
 
 
-def refine_centroids(displacement: torch.Tensor, *, max_iterations: int = 300) -> torch.Tensor:
+def refine_centroids(
+    displacement: npt.NDArray[np.float32], *, max_iterations: int = 300
+) -> npt.NDArray[np.int64]:
     """Follow the displacement field from every pixel to the centroid of its instance.
 
     Each step adds the displacement, read bilinearly at the position reached so far, and clips to the grid.
@@ -15,18 +17,18 @@ def refine_centroids(displacement: torch.Tensor, *, max_iterations: int = 300) -
         max_iterations: steps; most pixels come to rest in far fewer.
 
     Returns:
-        (2, h, w) int64 on the CPU, (y, x) of the centroid that each pixel points to, rounded half to even.
+        (2, h, w) int64, (y, x) of the centroid that each pixel points to, rounded half to even.
 
     Raises:
         ValueError: a displacement is not finite.
     """
-    if not torch.isfinite(displacement).all():
+    if not np.isfinite(displacement).all():
         # a position that is not a number would be read as an index
         raise ValueError("displacement holds values that are not finite: the boundary of each is ±3.4e38")
-    field = np.ascontiguousarray(displacement.detach().cpu().numpy(), dtype=np.float32)
+    field = np.ascontiguousarray(displacement, dtype=np.float32)
     positions = np.empty_like(field)
     _refine(field, max_iterations, positions)
-    return torch.from_numpy(positions.round().astype(np.int64))
+    return positions.round().astype(np.int64)
 
 
 @njit(cache=True, nogil=True)

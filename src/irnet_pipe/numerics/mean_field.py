@@ -1,12 +1,16 @@
 """Mean field of a fully connected CRF on permutohedral lattices (Krähenbühl & Koltun 2011, algorithm 1)."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import config, njit
 
+from irnet_pipe.numerics.pages import zero_pages
 from irnet_pipe.numerics.permutohedral import Floats, Ids, Lattice
 
 Signs = npt.NDArray[np.int8]
+Integers = npt.NDArray[np.integer[Any]]
 
 LANES = 4
 """Values are filtered in groups of so many channels, side by side in memory."""
@@ -17,20 +21,42 @@ config.SLP_VECTORIZE = 1  # type: ignore[attr-defined]
 _BLOCK = 256  # pixels whose scores stay in the first-level cache between slice, softmax and splat
 
 
-def normalise(lattice: Lattice, compat: float) -> Lattice:
-    """Put √compat · D^-½ into the weights, in place, so that splat, blur, slice is the whole edge term."""
-    _normalise(lattice, np.float32(compat))
-    return lattice
+class Kernel(NamedTuple):
+    """A Gaussian edge kernel, normalised symmetrically, with its compatibility.
+
+    Attributes:
+        lattice: filters by the kernel.
+        factor: (N,) float32, √compat · D^-½ of each pixel, by which values are multiplied before and after.
+    """
+
+    lattice: Lattice
+    factor: Floats
 
 
-@njit(cache=True, nogil=True)
+def normalise(lattice: Lattice, compat: float) -> Kernel:
+    """The edge kernel of a lattice, its weight `compat` at least 0."""
+    kernel = Kernel(lattice, zero_pages((len(lattice.vertex),), np.float32))
+    _normalise(kernel, _vertex_values(lattice, 1), np.float32(compat))
+    return kernel
+
+
+def label_odds(labels: Integers, n_labels: int) -> Signs:
+    """Log odds of labels 1…n − 1 against label 0 where labels are given, in units of those of the given one.
+
+    Args:
+        labels: (maps, N) integers 0…n_labels−1.
+        n_labels: number of labels.
+
+    Returns:
+        (maps · (n_labels − 1), N) int8: 1 at the given label, −1 for all where that is 0, else 0.
+    """
+    odds = zero_pages((len(labels) * (n_labels - 1), labels.shape[1]), np.int8)
+    _write_odds(labels, odds)
+    return odds
+
+
 def mean_field(
-    unary: Floats | Signs,
-    lead: np.float32,
-    n_others: int,
-    gaussian: Lattice,
-    bilateral: Lattice,
-    iterations: int,
+    unary: Floats | Signs, lead: float, n_others: int, gaussian: Kernel, bilateral: Kernel, iterations: int
 ) -> Floats:
     """Log odds of labels against label 0 after mean field, Potts' model.
 
@@ -41,74 +67,123 @@ def mean_field(
             lattices.
         lead: what `unary` is multiplied by.
         n_others: number of labels besides 0.
-        gaussian: normalised lattice of the N pixels in position.
-        bilateral: normalised lattice in position and colour.
+        gaussian: kernel of the N pixels in position.
+        bilateral: kernel in position and colour.
         iterations: number of steps.
 
     Returns:
         The log odds after, float32, of the shape of `unary`.
     """
+    n_groups = -(-len(unary) // LANES)
+    near, alike = _vertex_values(gaussian.lattice, n_groups), _vertex_values(bilateral.lattice, n_groups)
+    score = zero_pages(unary.shape, np.float32)
+    _mean_field(unary, np.float32(lead), n_others, gaussian, bilateral, iterations, near, alike, score)
+    return score
+
+
+def _vertex_values(lattice: Lattice, n_groups: int) -> Floats:
+    """Zeros (groups, V, `LANES`)."""
+    return zero_pages((n_groups, lattice.chains.shape[1], LANES), np.float32)
+
+
+@njit(cache=True, nogil=True)
+def most_probable(score: Floats, labels: Integers) -> None:
+    """Write the labels (maps, N) of the highest of log odds (maps · (n − 1), N) against label 0, whose own are 0."""
+    n_others = len(score) // len(labels)
+    for m in range(len(labels)):
+        for p in range(labels.shape[1]):
+            best = np.float32(0)
+            labels[m, p] = 0
+            for other in range(n_others):
+                if score[m * n_others + other, p] > best:
+                    best = score[m * n_others + other, p]
+                    labels[m, p] = other + 1
+
+
+@njit(cache=True, nogil=True)
+def _write_odds(labels: Integers, odds: Signs) -> None:
+    n_others = len(odds) // len(labels)
+    for m in range(len(labels)):
+        for other in range(n_others):
+            for p in range(labels.shape[1]):
+                odds[m * n_others + other, p] = int(labels[m, p] == other + 1) - int(labels[m, p] == 0)
+
+
+@njit(cache=True, nogil=True)
+def _mean_field(
+    unary: Floats | Signs,
+    lead: np.float32,
+    n_others: int,
+    gaussian: Kernel,
+    bilateral: Kernel,
+    iterations: int,
+    near: Floats,
+    alike: Floats,
+    score: Floats,
+) -> None:
+    """Write the scores; `near` and `alike` are zeros, the values of the kernels' vertices."""
     n_channels, n_pixels = unary.shape
-    n_groups = (n_channels + LANES - 1) // LANES
-    score = np.zeros((n_groups * LANES, _BLOCK), np.float32)
-    refined = np.empty(unary.shape, np.float32)
-    near = np.zeros((n_groups, gaussian.chains.shape[1], LANES), np.float32)
-    alike = np.zeros((n_groups, bilateral.chains.shape[1], LANES), np.float32)
-    next_near, next_alike = np.empty_like(near), np.empty_like(alike)
+    block = np.zeros((len(near) * LANES, _BLOCK), np.float32)
     for step in range(iterations + 1):
-        next_near[:] = 0
-        next_alike[:] = 0
         for first in range(0, n_pixels, _BLOCK):
             last = min(first + _BLOCK, n_pixels)
             for c in range(n_channels):
                 for p in range(first, last):
-                    score[c, p - first] = lead * np.float32(unary[c, p])
-            _slice(gaussian, first, last, near, score)
-            _slice(bilateral, first, last, alike, score)
-            if step == iterations:
-                refined[:, first:last] = score[:n_channels, : last - first]
-            else:
-                _softmax_difference(score[:n_channels], n_others)
-                _splat(gaussian, first, last, score, next_near)
-                _splat(bilateral, first, last, score, next_alike)
-        near, next_near = next_near, near
-        alike, next_alike = next_alike, alike
+                    block[c, p - first] = lead * np.float32(unary[c, p])
+            if step > 0:
+                _slice(gaussian, first, last, near, block)
+                _slice(bilateral, first, last, alike, block)
+            if step < iterations:
+                _softmax_difference(block[:n_channels], n_others)
+            score[:, first:last] = block[:n_channels, : last - first]
         if step < iterations:
-            _blur(gaussian.chains, near)
-            _blur(bilateral.chains, alike)
-    return refined
+            _filter(gaussian, score, block, near)
+            _filter(bilateral, score, block, alike)
 
 
 @njit(cache=True, nogil=True)
-def _normalise(lattice: Lattice, compat: np.float32) -> None:
-    n_pixels = len(lattice.vertex)
-    values = np.zeros((1, lattice.chains.shape[1], LANES), np.float32)
+def _filter(kernel: Kernel, score: Floats, block: Floats, values: Floats) -> None:
+    """Splat (channels, N) scores to the values of vertices and blur; overwrites the block."""
+    n_channels, n_pixels = score.shape
+    values[:] = 0
+    for first in range(0, n_pixels, _BLOCK):
+        last = min(first + _BLOCK, n_pixels)
+        block[:n_channels, : last - first] = score[:, first:last]
+        _splat(kernel, first, last, block, values)
+    _blur(kernel.lattice.chains, values)
+
+
+@njit(cache=True, nogil=True)
+def _normalise(kernel: Kernel, values: Floats, compat: np.float32) -> None:
+    """Write the kernel's factor; `values` (1, V, `LANES`) are zeros."""
+    n_pixels = len(kernel.factor)
+    kernel.factor[:] = 1
     block = np.ones((LANES, _BLOCK), np.float32)
     for first in range(0, n_pixels, _BLOCK):
-        _splat(lattice, first, min(first + _BLOCK, n_pixels), block, values)
-    _blur(lattice.chains, values)
+        _splat(kernel, first, min(first + _BLOCK, n_pixels), block, values)
+    _blur(kernel.lattice.chains, values)
     for first in range(0, n_pixels, _BLOCK):
         last = min(first + _BLOCK, n_pixels)
         block[:] = 0
-        _slice(lattice, first, last, values, block)
+        _slice(kernel, first, last, values, block)
         for p in range(first, last):
-            factor = np.sqrt(compat / block[0, p - first])
-            for r in range(len(lattice.scale) + 1):
-                lattice.weight[p, r] *= factor
+            kernel.factor[p] = np.sqrt(compat / block[0, p - first])
 
 
 @njit(cache=True, nogil=True)
-def _splat(lattice: Lattice, first: int, last: int, pixels: Floats, values: Floats) -> None:
+def _splat(kernel: Kernel, first: int, last: int, pixels: Floats, values: Floats) -> None:
     """Add (channels, pixels first…last − 1) to the values (groups, V, `LANES`) of their vertices."""
-    vertex, weight = lattice.vertex[first:last], lattice.weight[first:last]
+    lattice = kernel.lattice
+    vertex, weight, factor = lattice.vertex[first:last], lattice.weight[first:last], kernel.factor[first:last]
     for g in range(len(values)):
         group = values[g]
         source = pixels[g * LANES : (g + 1) * LANES]
         for p in range(len(vertex)):
-            x0, x1, x2, x3 = source[0, p], source[1, p], source[2, p], source[3, p]
+            f = factor[p]
+            x0, x1, x2, x3 = f * source[0, p], f * source[1, p], f * source[2, p], f * source[3, p]
             for r in range(len(lattice.scale) + 1):
                 v = vertex[p, r]
-                w = weight[p, r]
+                w = np.float32(weight[p, r])
                 group[v, 0] += w * x0
                 group[v, 1] += w * x1
                 group[v, 2] += w * x2
@@ -116,9 +191,10 @@ def _splat(lattice: Lattice, first: int, last: int, pixels: Floats, values: Floa
 
 
 @njit(cache=True, nogil=True)
-def _slice(lattice: Lattice, first: int, last: int, values: Floats, pixels: Floats) -> None:
+def _slice(kernel: Kernel, first: int, last: int, values: Floats, pixels: Floats) -> None:
     """Add to (channels, pixels first…last − 1) what their vertices hold; the transpose of `_splat`."""
-    vertex, weight = lattice.vertex[first:last], lattice.weight[first:last]
+    lattice = kernel.lattice
+    vertex, weight, factor = lattice.vertex[first:last], lattice.weight[first:last], kernel.factor[first:last]
     lanes = np.empty(LANES, np.float32)
     for g in range(len(values)):
         group = values[g]
@@ -127,15 +203,16 @@ def _slice(lattice: Lattice, first: int, last: int, values: Floats, pixels: Floa
             x0 = x1 = x2 = x3 = np.float32(0)
             for r in range(len(lattice.scale) + 1):
                 v = vertex[p, r]
-                w = weight[p, r]
+                w = np.float32(weight[p, r])
                 x0 += w * group[v, 0]
                 x1 += w * group[v, 1]
                 x2 += w * group[v, 2]
                 x3 += w * group[v, 3]
             # LLVM finds vectors from stores that are neighbours in memory
             lanes[0], lanes[1], lanes[2], lanes[3] = x0, x1, x2, x3
+            f = factor[p]
             for c in range(LANES):
-                target[c, p] += lanes[c]
+                target[c, p] += f * lanes[c]
 
 
 @njit(cache=True, nogil=True)

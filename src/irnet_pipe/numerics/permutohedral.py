@@ -13,14 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from irnet_pipe.numerics.pages import zero_pages
+
 Floats = npt.NDArray[np.float32]
+Photo = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.uint16]
 Ids = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.int64]
 Table = npt.NDArray[np.int32]
 
 _EMPTY = -1
 _HASH_FACTOR = -7046029254386353131  # 2^64 / golden ratio, as a signed integer
-_SMALLEST_TABLE = 1 << 10
+_WHOLE = np.float32(65535)
 
 
 class Lattice(NamedTuple):
@@ -30,36 +34,50 @@ class Lattice(NamedTuple):
         scale: d factors from features to the coordinates of the lattice. The length of this tuple tells
             compiled code d, so that it unrolls its loops over the corners of a simplex.
         vertex: (N, d + 1) uint32, the vertices of each point's simplex.
-        weight: (N, d + 1) float32, its barycentric coordinates, which sum to 1.
+        weight: (N, d + 1) uint16, its barycentric coordinates, which sum to 65,535 but for rounding.
         chains: (d + 1, V) uint32. Row j lists all vertices, neighbours along axis j one after the other:
             2·vertex + 1 if the next entry is this one's neighbour, 2·vertex if the chain ends here.
     """
 
     scale: tuple[np.float32, ...]
     vertex: Ids
-    weight: Floats
+    weight: Weights
     chains: Ids
 
 
-def build_lattice(features: Floats) -> Lattice:
-    """Build the lattice around points; the filter's standard deviation is 1 in every feature.
+def build_lattice(photo: Photo, *, sxy: float, srgb: float = 1) -> Lattice:
+    """Build the lattice around the pixels of a photo, points in position and colour.
 
     Args:
-        features: (N, d) float32, N and d at least 1.
+        photo: (H, W, C) uint8; without channels (C = 0) the points are in position alone.
+        sxy: standard deviation of the filter in position, in pixels.
+        srgb: the same in each channel, in levels of 0…255.
 
     Returns:
-        The lattice, its vertices numbered in the order in which the points reach them.
+        The lattice of N = H · W points in d = 2 + C dimensions, its vertices numbered in the order in which the
+        pixels reach them.
 
     Raises:
-        ValueError: the features span too many standard deviations to number the vertices in 63 bits.
+        ValueError: the photo spans too many standard deviations to number the vertices in 63 bits.
     """
-    d = features.shape[1]
+    height, width, channels = photo.shape
+    d = 2 + channels
     # Adams et al. 2010, p. 5-6: the diagonal of E, times the blur's own standard deviation
     deviation = np.float32(math.sqrt(2 / 3) * (d + 1))
     scale = tuple(np.float32(deviation / math.sqrt((i + 1) * (i + 2))) for i in range(d))
-    stride, step = _key_digits(np.multiply(_reach(features), scale, dtype=np.float64))
-    vertex, weight, keys, table = _locate(features, scale, stride, step)
-    return Lattice(scale, vertex, weight, _chain(keys, table, step))
+    reach = np.array([width / sxy, height / sxy] + [255 / srgb] * channels)
+    stride, step = _key_digits(reach * scale)
+    n = height * width
+    vertex, weight = zero_pages((n, d + 1), np.uint32), zero_pages((n, d + 1), np.uint16)
+    # room for as many as there may be; only those that there are take memory
+    keys = zero_pages((n * (d + 1),), np.int64, sparse=True)
+    table = zero_pages((1 << (2 * n).bit_length(),), np.int32)
+    n_vertices, table = _locate(
+        photo, np.float32(sxy), np.float32(srgb), scale, stride, step, vertex, weight, keys, table
+    )
+    chains, follower = zero_pages((d + 1, n_vertices), np.uint32), zero_pages((n_vertices,), np.int32)
+    _chain(keys, table, step, follower, chains)
+    return Lattice(scale, vertex, weight, chains)
 
 
 def _key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
@@ -82,16 +100,6 @@ def _key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
     return np.array(stride, np.int64), np.array(step, np.int64)
 
 
-@njit(cache=True, nogil=True)
-def _reach(features: Floats) -> Floats:
-    """The largest absolute value of every feature."""
-    reach = np.zeros(features.shape[1], np.float32)
-    for p in range(features.shape[0]):
-        for i in range(features.shape[1]):
-            reach[i] = max(reach[i], abs(features[p, i]))
-    return reach
-
-
 @njit(cache=True, nogil=True, inline="always")
 def _slot(table: Table, keys: Keys, key: int) -> int:
     """The slot of a table of ids, each of a key, that holds the key's id, or the empty one where it belongs."""
@@ -103,14 +111,12 @@ def _slot(table: Table, keys: Keys, key: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _grow(keys: Keys, table: Table) -> tuple[Keys, Table]:
-    """A table of twice the size with room for twice the keys."""
-    more_keys = np.empty(len(table), np.int64)
-    more_keys[: len(keys)] = keys
+def _grow(keys: Keys, table: Table) -> Table:
+    """A table of twice the size."""
     larger = np.full(2 * len(table), _EMPTY, np.int32)
     for vertex in range(len(keys)):
         larger[_slot(larger, keys, keys[vertex])] = vertex
-    return more_keys, larger
+    return larger
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -165,31 +171,40 @@ def _enclose(
 
 @njit(cache=True, nogil=True)
 def _locate(
-    features: Floats, scale: tuple[np.float32, ...], stride: Keys, step: Keys
-) -> tuple[Ids, Floats, Keys, Table]:
-    """Vertices and weights of every point, the keys of all vertices, and the hash table that finds them."""
+    photo: Photo,
+    sxy: np.float32,
+    srgb: np.float32,
+    scale: tuple[np.float32, ...],
+    stride: Keys,
+    step: Keys,
+    vertex: Ids,
+    weight: Weights,
+    keys: Keys,
+    table: Table,
+) -> tuple[int, Table]:
+    """Write vertices and weights of every pixel and the keys of all vertices; their number, and the table of them."""
     d = len(scale)
-    n = len(features)
-    vertex = np.empty((n, d + 1), np.uint32)
-    weight = np.empty((n, d + 1), np.float32)
+    height, width = photo.shape[:2]
+    n = height * width
+    feature = np.empty(d, np.float32)
     barycentric = np.empty(d + 2, np.float32)
     axis_of_rank = np.empty(d + 1, np.int64)
     elevated = np.empty(d + 1, np.float32)
     nearest = np.empty(d + 1, np.float32)
     rank = np.empty(d + 1, np.int64)
-    size = _SMALLEST_TABLE
-    while size < n:
-        size *= 2
-    keys = np.empty(size // 2, np.int64)
-    table = np.full(size, _EMPTY, np.int32)
+    table[:] = _EMPTY
     n_vertices = 0
     for p in range(n):
-        _enclose(features[p], scale, barycentric, axis_of_rank, elevated, nearest, rank)
+        y, x = divmod(p, width)
+        feature[0], feature[1] = np.float32(x) / sxy, np.float32(y) / sxy
+        for i in range(d - 2):
+            feature[2 + i] = np.float32(photo[y, x, i]) / srgb
+        _enclose(feature, scale, barycentric, axis_of_rank, elevated, nearest, rank)
         key = 0
         for i in range(d):
             key += int(nearest[i]) * stride[i]
-        if n_vertices + d + 1 > len(keys):
-            keys, table = _grow(keys[:n_vertices], table)
+        if 2 * (n_vertices + d + 1) > len(table):
+            table = _grow(keys[:n_vertices], table)
         for r in range(d + 1):
             slot = _slot(table, keys, key)
             if table[slot] == _EMPTY:
@@ -197,17 +212,16 @@ def _locate(
                 keys[n_vertices] = key
                 n_vertices += 1
             vertex[p, r] = table[slot]
-            weight[p, r] = barycentric[r]
+            # rounding errors reach below 0
+            weight[p, r] = np.uint16(max(barycentric[r], np.float32(0)) * _WHOLE + np.float32(0.5))
             key += step[axis_of_rank[d - r]]
-    return vertex, weight, keys[:n_vertices], table
+    return n_vertices, table
 
 
 @njit(cache=True, nogil=True)
-def _chain(keys: Keys, table: Table, step: Keys) -> Ids:
-    """Order the vertices along each axis (see `Lattice.chains`)."""
-    n = len(keys)
-    chains = np.empty((len(step), n), np.uint32)
-    follower = np.empty(n, np.int32)
+def _chain(keys: Keys, table: Table, step: Keys, follower: Table, chains: Ids) -> None:
+    """Order the vertices along each axis (see `Lattice.chains`); writes the last two arguments."""
+    n = len(follower)
     follows = np.empty(n, np.bool_)
     for axis in range(len(step)):
         follows[:] = False
@@ -225,4 +239,3 @@ def _chain(keys: Keys, table: Table, step: Keys) -> Ids:
                 chains[axis, place] = 2 * vertex + int(following != _EMPTY)
                 place += 1
                 vertex = following
-    return chains

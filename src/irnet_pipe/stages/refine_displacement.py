@@ -7,7 +7,6 @@ Stored are centroid (2, h, w) i2, the place a pixel comes to rest at, and instan
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from irnet_pipe.artifacts.io import ArtifactReader, write_artifact
 from irnet_pipe.artifacts.irnet_maps import read_displacement
@@ -19,10 +18,9 @@ from irnet_pipe.runtime.job import Job
 
 def run(job: Job) -> None:
     """Write centroids and instance maps of a shard."""
-    torch.set_num_threads(1)
     settings = job.setting("displacement")
     calibration = read_json(job.parent("calibrate_displacement"), kind="calibration")
-    mean = torch.tensor(calibration["mean_displacement"], dtype=torch.float32)[:, None, None]
+    mean = np.array(calibration["mean_displacement"], dtype=np.float32)[:, None, None]
     with (
         ArtifactReader(job.parent("infer_irnet"), kind="irnet_maps") as maps,
         write_artifact(job.output, job.record) as writer,
@@ -30,13 +28,12 @@ def run(job: Job) -> None:
         for entry in job.progress(job.images):
             arrays = {}
             if entry.labels != ():
-                raw = torch.from_numpy(read_displacement(maps, entry.image_id))
-                displacement = raw - mean
+                displacement = read_displacement(maps, entry.image_id) - mean
                 centroids = refine_centroids(displacement, max_iterations=settings["iterations"])
                 instance_map = cluster_centroids(centroids, displacement, threshold=settings["threshold"])
                 few = int(instance_map.max()) < 2**16
                 arrays = {
-                    "centroid": centroids.numpy().astype(np.int16),
-                    "instance_map": instance_map.numpy().astype(np.uint16 if few else np.uint32),
+                    "centroid": centroids.astype(np.int16),
+                    "instance_map": instance_map.astype(np.uint16 if few else np.uint32),
                 }
             writer.add(entry.image_id, maps.size(entry.image_id), arrays, {"stride": 4})
