@@ -111,15 +111,17 @@ def infer_cam_theirs(case: tuple[SmallRun, Job]) -> dict[str, list[Tensor]]:
 
 
 def infer_cam_agreement(cases: Sequence[Any], ours: Sequence[Path], theirs: Sequence[dict[str, Any]]) -> str:
-    worst = 0.0
-    for path, expected in zip(ours, theirs, strict=True):
+    errors = [0.0, 0.0]
+    for (_, job), path, plain in zip(cases, ours, theirs, strict=True):
+        exact = class_maps(job, precision="fp32")
         with ArtifactReader(path, kind="cam") as reader:
-            for image_id, maps in expected.items():
-                _, found = read_class_maps(reader, image_id)
-                worst = max(worst, *(relative_error(a, b) for a, b in zip(found, maps, strict=True)))
-    text = f"maps to {worst:.0e} of the maximum"
-    if worst > 2e-2:
-        raise Disagreement(f"{text}; at most 2e-02 (bf16)")
+            for image_id, maps in exact.items():
+                sides = (read_class_maps(reader, image_id)[1], plain[image_id])
+                for side, found in enumerate(sides):
+                    errors[side] = max(errors[side], *map(relative_error, found, maps))
+    text = f"maps to {errors[0]:.1e} of the maximum, theirs to {errors[1]:.1e}, against fp32"
+    if errors[0] > 1.25 * errors[1]:
+        raise Disagreement(f"{text}; ours may be a quarter more than theirs")
     return text
 
 

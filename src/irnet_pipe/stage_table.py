@@ -20,7 +20,7 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "train_cam": Stage(1, ("seed", "cam.backbone", "cam.weights", "cam.train"), "pth"),
-    "infer_cam": Stage(2, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
+    "infer_cam": Stage(3, ("cam.infer", "dataset.predict_threshold", "dataset.working_long_side")),
     "select_relation_thresholds": Stage(2, ("relations.crf", "dataset.working_long_side"), "json"),
     "mine_relations": Stage(2, ("relations", "dataset.working_long_side")),
     "train_irnet": Stage(
@@ -35,7 +35,7 @@ STAGES: dict[str, Stage] = {
         ),
         "pth",
     ),
-    "infer_irnet": Stage(3, ("irnet.infer", "dataset.working_long_side")),
+    "infer_irnet": Stage(4, ("irnet.infer", "dataset.working_long_side")),
     "calibrate_displacement": Stage(2, (), "json"),
     "refine_displacement": Stage(1, ("displacement",)),
     "propagate": Stage(2, ("random_walk",)),
@@ -53,7 +53,7 @@ STAGES: dict[str, Stage] = {
         "pth",
     ),
     "propagate_affinitynet": Stage(
-        1, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
+        2, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
     ),
     "select_thresholds": Stage(1, (), "json"),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),

@@ -13,6 +13,7 @@ from irnet_pipe.artifacts.io import write_artifact
 from irnet_pipe.data.image_list import ImageEntry
 from irnet_pipe.data.photos import normalise, rescale
 from irnet_pipe.models.cam_net import CamNet, multi_scale_class_maps
+from irnet_pipe.models.fused import for_inference
 from irnet_pipe.models.trained import load_cam_net
 from irnet_pipe.runtime.device import autocast, use_device
 from irnet_pipe.runtime.job import Job
@@ -27,8 +28,8 @@ def run(job: Job) -> None:
     """Write the class maps of a shard."""
     torch.set_num_threads(1)
     device = use_device(job.device)
-    model = load_cam_net(job.parent("train_cam")).to(device)
     settings = job.setting("cam.infer")
+    model = for_inference(load_cam_net(job.parent("train_cam")), device, settings["precision"])
     with write_artifact(job.output, job.record) as writer, torch.inference_mode():
         for number, entry in enumerate(job.progress(job.images)):
             if number % GIVE_BACK_EVERY == 0:

@@ -10,6 +10,7 @@ import torch
 from irnet_pipe.artifacts.io import write_artifact
 from irnet_pipe.artifacts.irnet_maps import pack_irnet_maps
 from irnet_pipe.data.photos import normalise
+from irnet_pipe.models.fused import for_inference
 from irnet_pipe.models.irnet import boundary_and_displacement
 from irnet_pipe.models.trained import load_irnet
 from irnet_pipe.runtime.device import autocast, use_device
@@ -25,8 +26,8 @@ def run(job: Job) -> None:
     """Write boundary maps and displacement fields of a shard."""
     torch.set_num_threads(1)
     device = use_device(job.device)
-    model = load_irnet(job.parent("train_irnet")).to(device)
     settings = job.setting("irnet.infer")
+    model = for_inference(load_irnet(job.parent("train_irnet")), device, settings["precision"])
     with write_artifact(job.output, job.record) as writer, torch.inference_mode():
         for entry in job.progress(job.images):
             photo = open_photo(job, entry)

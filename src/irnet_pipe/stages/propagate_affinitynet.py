@@ -15,6 +15,7 @@ from irnet_pipe.artifacts.class_maps import read_class_maps
 from irnet_pipe.artifacts.io import ArtifactReader, write_artifact
 from irnet_pipe.data.photos import normalise
 from irnet_pipe.models.affinitynet import photo_features
+from irnet_pipe.models.fused import for_inference
 from irnet_pipe.models.trained import load_affinitynet
 from irnet_pipe.numerics.affinity_labels import join_background, pool_scores
 from irnet_pipe.numerics.cam import highres_cam
@@ -33,7 +34,7 @@ def run(job: Job) -> None:
     """Write propagated scores of a shard."""
     torch.set_num_threads(1)
     device, precision = use_device(job.device), job.setting("affinitynet.infer")["precision"]
-    model = load_affinitynet(job.parent("train_affinitynet")).to(device)
+    model = for_inference(load_affinitynet(job.parent("train_affinitynet")), device, precision)
     walk = {"radius": job.setting("affinitynet.radius"), **job.setting("affinitynet.walk")}
     alpha = walk.pop("alpha")
     with (
