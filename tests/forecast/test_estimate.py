@@ -291,7 +291,7 @@ def test_images_that_alone_have_ground_truth_are_labelled_in_the_small_run(tiny,
     assert "label only" not in {entry.image_id for entry in chosen.train}
 
 
-@pytest.mark.parametrize(("load", "told_of"), [(0.2, []), (1.7, ["other programs keep 1.7 cores busy"])])
+@pytest.mark.parametrize(("load", "told_of"), [(0.2, []), (1.7, ["1.7 cores were busy in the last minute"])])
 def test_a_busy_machine_is_told_of(tiny, monkeypatch, load, told_of):
     monkeypatch.setattr("os.getloadavg", lambda: (load, 9.0, 9.0))
     said: list[str] = []
