@@ -52,7 +52,9 @@ def calibrate(
     """
     load = os.getloadavg()[0]
     if load > IDLE:
-        tell(f"{load:.1f} cores were busy in the last minute: by other programs that go on, times will be those beside them")
+        tell(
+            f"{load:.1f} cores were busy in the last minute: times will be those beside such a load, if it goes on"
+        )
     with TemporaryDirectory(prefix="irnet_pipe-calibration-") as folder:
         trial = _Trial(run, Path(folder), device)
         return trial.measure(keys, tell)
