@@ -26,8 +26,8 @@ class Kernel(NamedTuple):
 
     Attributes:
         lattice: filters by the kernel.
-        factor: (N,) float32, √compat · D^-½ of each pixel by what its weights sum to; values are multiplied by it before
-            and after.
+        factor: (N,) float32, √compat · D^-½ of each pixel by what its weights sum to; values are multiplied by it
+            before and after.
     """
 
     lattice: Lattice
