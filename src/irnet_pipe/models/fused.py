@@ -1,4 +1,4 @@
-"""A backbone for inference on a CPU: a sixth less time, as nothing but convolutions reads or writes feature maps.
+"""A backbone for inference on a CPU, in which hardly anything but convolutions reads or writes feature maps.
 
 BatchNorm is folded into the weights, and a convolution adds the shortcut and cuts off at 0 while it writes. oneDNN does
 so by operators that torch keeps for its compiler; where a build of torch lacks them, nothing is fused.

@@ -14,8 +14,7 @@ def connected_components(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
         mask: (H, W) bool.
 
     Returns:
-        (H, W) int32: 0 outside of the mask, 1…n the components, in raster order of their first
-        pixels.
+        (H, W) int32: 0 outside of the mask, 1…n the components, in raster order of their first pixels.
     """
     components, _ = ndimage.label(mask)
     return components.astype(np.int32, copy=False)
@@ -32,8 +31,8 @@ def cluster_centroids(
         threshold: length under which a displacement is weak, in pixels.
 
     Returns:
-        (h, w) int64, the instances 0…n − 1. Pixels whose centroid lies in no weak patch form one
-        instance, the first.
+        (h, w) int64, the instances 0…n − 1. Pixels whose centroid lies in no weak patch form one instance,
+        the first.
     """
     strength = np.sqrt(np.square(displacement).sum(axis=0))
     patches = connected_components(strength < threshold)
