@@ -427,7 +427,7 @@ def test_verb(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     words = ["init", "my photos", "--labels", "labels.json", "--to", "there"]
     assert main([*words, "--set", "cam.train.epochs=3", "--set", "seed=4"]) == 0
     output = capsys.readouterr().out
-    assert "cd there && irnet-pipe validate --config config.yaml && irnet-pipe run" in output
+    assert "cd there && irnet-pipe validate && irnet-pipe run" in output
     config = load_config(tmp_path / "there" / "config.yaml")
     assert (config.cam.train.epochs, config.seed) == (3, 4)
     (tmp_path / "w.pth").write_bytes(b"weights")

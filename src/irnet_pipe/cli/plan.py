@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
+
+from irnet_pipe.cli.config_option import add_config
 
 
 def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,7 +17,7 @@ def add_verb(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="what a run will take: jobs, time, memory, disk",
         description="Goes by what earlier jobs took on this machine, and runs the others on a few of the photos.",
     )
-    verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+    add_config(verb)
     verb.add_argument("--cores", type=_cores, default="all", help="of the run: a number or all")
     verb.add_argument(
         "--no-calibrate", action="store_true", help="run nothing: earlier jobs, else general figures"

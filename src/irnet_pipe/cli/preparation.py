@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from irnet_pipe.cli.config_option import add_config
 from irnet_pipe.cli.output import print_json, print_lines
 from irnet_pipe.errors import EXIT_INPUT, InputError, machine_faults_told
 
@@ -16,9 +17,7 @@ def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         ("validate", _validate, "check config, files, labels, weights, disk and memory"),
     ):
         verb = verbs.add_parser(name, help=summary)
-        verb.add_argument(
-            "--config", type=Path, nargs="+", required=True, help="YAML files; later ones override"
-        )
+        add_config(verb)
         verb.set_defaults(run=run)
     verbs.choices["validate"].add_argument("--json", action="store_true", help="the same for programs")
     _add_import(verbs.add_parser("import-weights", help="turn weights of the authors' code into ours"))

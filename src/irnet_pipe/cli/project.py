@@ -82,7 +82,7 @@ def _init(options: argparse.Namespace) -> None:
     )
     gpu = "" if machine.device == "cpu" else " --profile profiles/workstation"
     lines = [*made.lines, f"fitted to: {machine.device}, {machine.memory / 2**30:.0f} GiB of memory"]
-    verbs = f"irnet-pipe validate --config config.yaml && irnet-pipe run{gpu}"
+    verbs = f"irnet-pipe validate && irnet-pipe run{gpu}"
     lines += [f"made: {made.folder}", f"next: cd {_quoted(made.folder)} && {verbs}"]
     print_lines(lines)
 

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irnet_pipe.cli.config_option import add_config
 from irnet_pipe.cli.output import print_json, print_lines
 from irnet_pipe.errors import EXIT_UNFINISHED, InputError
 
@@ -31,7 +32,7 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 def _add_status(verb: argparse.ArgumentParser) -> None:
     verb.description = f"Exit code: 0 where the run is published, {EXIT_UNFINISHED} where it is not."
-    verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+    add_config(verb)
     _add_json(verb)
     verb.set_defaults(run=_status)
 
@@ -72,7 +73,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def _add_tables(verb: argparse.ArgumentParser) -> None:
     verb.description = "Cells that were not run are –; `snakemake tables` runs them all."
-    verb.add_argument("--config", type=Path, nargs="+", required=True, help="YAML files; later ones override")
+    add_config(verb)
     verb.add_argument(
         "--to", type=Path, metavar="DIR", help="write tables.md, .tex, .csv, .json and .html there"
     )

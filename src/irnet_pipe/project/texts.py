@@ -120,10 +120,10 @@ def readme_text(run: str) -> str:
 
 Masks from image-level labels, made by irnet_pipe.
 
-    irnet-pipe validate --config config.yaml   # every problem, before anything is trained
-    irnet-pipe plan --config config.yaml       # what a run will take: time, memory, disk
-    irnet-pipe run                             # the same as snakemake --cores all
-    irnet-pipe status --config config.yaml     # what is there, and what would run
+    irnet-pipe validate   # every problem, before anything is trained
+    irnet-pipe plan       # what a run will take: time, memory, disk
+    irnet-pipe run        # the same as snakemake --cores all
+    irnet-pipe status     # what is there, and what would run
 
 On a machine with a GPU add `--profile profiles/workstation` to `irnet-pipe run`, on a Slurm cluster
 `--profile profiles/slurm`, where your partition is to be named.
