@@ -139,19 +139,26 @@ class DenseCRF:
         for part, own in zip(torch.split(unary, self._areas), odds, strict=True):
             part[..., own.shape[1] :] = -torch.inf  # labels of other photos: probability 0
             part[:, : len(own), : own.shape[1]] = own.permute(2, 0, 1)
-        score = unary
+        score = unary.clone()
         for _ in range(iterations):
-            chance = pad(score, (1, 0)).softmax(2)
-            difference = (chance[..., 1:] - chance[..., :1]).flatten(1)
-            gaussian, bilateral = (kernel.filter(difference) for kernel in self._kernels)
-            score = unary + gaussian.add_(bilateral).reshape(unary.shape)
+            difference = _softmax_difference(score).flatten(1)
+            score.copy_(unary)
+            for kernel in self._kernels:
+                kernel.add_filtered(difference, score.view(difference.shape))
         return score
 
 
 def _normalise(lattice: Lattice, compat: float) -> Lattice:
     """The edge kernel √compat · D^-½ · K · D^-½ · √compat of a lattice K, its weight `compat` at least 0."""
-    total = lattice.filter(torch.ones_like(lattice.weight[0])[:, None])[:, 0]
+    ones = torch.ones_like(lattice.weight[0])[:, None]
+    total = lattice.add_filtered(ones, torch.zeros_like(ones))[:, 0]
     return lattice.scaled((compat / total).sqrt())
+
+
+def _softmax_difference(score: torch.Tensor) -> torch.Tensor:
+    """From log odds (…, n − 1) of labels against label 0 to Q_l − Q_0."""
+    chance = pad(score, (1, 0)).softmax(-1)
+    return chance[..., 1:] - chance[..., :1]
 
 
 def _check_range(labels: Sequence[torch.Tensor], n_labels: Sequence[int]) -> None:

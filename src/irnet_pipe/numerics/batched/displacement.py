@@ -13,7 +13,7 @@ def refine_centroids(
 ) -> list[torch.Tensor]:
     """Follow displacement fields from every pixel to the centroid of its instance.
 
-    Equal to `numerics.displacement.refine_centroids` of each field. Takes some 500 bytes a pixel of the device's
+    Equal to `numerics.displacement.refine_centroids` of each field. Takes some 400 bytes a pixel of the device's
     memory.
 
     Args:

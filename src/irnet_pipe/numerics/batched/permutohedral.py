@@ -42,8 +42,8 @@ class Lattice:
         share = self.share * factor.index_select(0, self.pixel)
         return replace(self, weight=self.weight * factor, share=share)
 
-    def filter(self, values: torch.Tensor) -> torch.Tensor:
-        """Splat, blur and slice values (N, channels) float32 → (N, channels)."""
+    def add_filtered(self, values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        """Splat, blur and slice values (N, channels) float32, and add the result to `total`, which is returned."""
         # a sum over the pixels of each vertex in their order: the same bits in every run, which atomic additions on
         # a CUDA device would not give; and no array of N·(d + 1) products
         at = embedding_bag(
@@ -58,7 +58,6 @@ class Lattice:
             # the last row stays zero: what is read where there is no neighbour
             around = at.index_select(0, before).add_(at.index_select(0, after))
             at[:-1].add_(around, alpha=0.5)
-        total = torch.zeros_like(values)
         for vertex, weight in zip(self.vertex, self.weight, strict=True):
             total.addcmul_(at.index_select(0, vertex), weight[:, None])
         return total
