@@ -12,7 +12,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import feeding, kernels, scoring, segmenters, stages
+import torch
+
+from benchmarks import batched, feeding, kernels, scoring, segmenters, stages
 from benchmarks.paired import Disagreement, Row, Setting, measure
 from benchmarks.tables import (
     HEAD,
@@ -25,7 +27,7 @@ from benchmarks.tables import (
     table_line,
 )
 
-ROWS = (*kernels.ROWS, *scoring.ROWS, *stages.ROWS, *segmenters.ROWS, *feeding.ROWS)
+ROWS = (*kernels.ROWS, *batched.ROWS, *scoring.ROWS, *stages.ROWS, *segmenters.ROWS, *feeding.ROWS)
 
 
 def main(arguments: Sequence[str] | None = None, *, rows: Sequence[Row] = ROWS) -> int:
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None, *, rows: Sequence[Row] = ROWS) 
 
 
 def _measured(row: Row, setting: Setting) -> Outcome:
+    if row.device == "cuda" and not torch.cuda.is_available():
+        return Outcome(row, None, missing="no CUDA device")
     try:
         return Outcome(row, measure(row, setting))
     except Disagreement as difference:

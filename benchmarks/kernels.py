@@ -51,9 +51,9 @@ def relative_error(value: torch.Tensor | np.ndarray, expected: torch.Tensor | np
 # crf: a case is (photo, the two label maps, number of labels)
 
 
-def crf_cases(setting: Setting) -> Cases:
+def crf_cases(setting: Setting, count: int | None = None) -> Cases:
     cases = []
-    count, size = setting.choose(1, 3, 18), setting.choose(48, 450, 450)
+    count, size = count or setting.choose(1, 3, 18), setting.choose(48, 450, 450)
     for index, photo in enumerate(photos(setting, count, size=size)):
         n_labels = 2 + index % 3
         score, best = class_maps(n_labels - 1, photo.shape[:2], seed=index).max(dim=0)
@@ -110,9 +110,9 @@ def walk_by_products(case: Case) -> np.ndarray:
     return sparse_walk(score.numpy(), boundary.numpy())
 
 
-def walk_by_powers(case: Case) -> np.ndarray:
+def walk_by_powers(case: Case) -> torch.Tensor:
     score, boundary = case
-    return dense_walk(score.numpy(), boundary.numpy())
+    return dense_walk(score, boundary)
 
 
 def walk_agreement(cases: Cases, ours: Sequence[Any], theirs: Sequence[Any]) -> str:

@@ -64,7 +64,8 @@ class Row:
             Raises:
                 Disagreement: worse than they must.
         threads: of every library.
-        memory: whether peak memory is measured; not where the work is done by processes of the sides.
+        memory: whether peak memory is measured; not where the work is done by processes of the sides, or on a device.
+        device: that a side computes on; where there is none of its kind, the row is not measured.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Row:
     agreement: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], str]
     threads: int = 1
     memory: bool = True
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -186,21 +188,31 @@ def _timed(row: Row, setting: Setting) -> dict[str, Any]:
     wall = {"ours": [], "theirs": []}
     cpu = {"ours_cpu": [], "theirs_cpu": []}
     for _ in range(setting.pairs):
-        pairs = [(_clock(row.ours, case), _clock(row.theirs, case)) for case in cases]
+        sides = row.ours, row.theirs
+        pairs = [[_clock(side, case, device=row.device) for side in sides] for case in cases]
         for position, side in enumerate(wall):
             wall[side].append([pair[position][0] for pair in pairs])
             cpu[f"{side}_cpu"].append([pair[position][1] for pair in pairs])
     return {**wall, **cpu, "agreement": agreement}
 
 
-def _clock(function: Callable[[Any], Any], case: Any) -> tuple[float, float]:
-    """Wall and CPU seconds of a call."""
+def _clock(function: Callable[[Any], Any], case: Any, *, device: str) -> tuple[float, float]:
+    """Wall and CPU seconds of a call, until the device has done all of it."""
     gc.collect()
+    _wait_for(device)
     cpu, wall = time.process_time(), time.perf_counter()
     result = function(case)
+    _wait_for(device)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     del result
     return wall, cpu
+
+
+def _wait_for(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def _peak(row: Row, setting: Setting, side: str) -> int | None:

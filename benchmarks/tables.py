@@ -23,17 +23,27 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """A row and what came of it: a measurement, or the reason why there is none."""
+    """A row and what came of it: a measurement, or the reason why there is none.
+
+    Attributes:
+        row: of the table.
+        measurement: None if there is none.
+        failure: what went wrong.
+        missing: what the machine has not that the row needs.
+    """
 
     row: Row
     measurement: Measurement | None
     failure: str = ""
+    missing: str = ""
 
 
 def table_line(outcome: Outcome) -> str:
     """A line of the Markdown table."""
     row, measured = outcome.row, outcome.measurement
     name = f"`{row.name}`: {row.title}"
+    if outcome.missing:
+        return f"| {name} | {row.comparator} | | | not measured | | | | {outcome.missing} |"
     if measured is None:
         return f"| {name} | {row.comparator} | | | **failed** | | | | {outcome.failure} |"
     ours, theirs = measured.seconds
@@ -80,6 +90,9 @@ def as_json(outcomes: list[Outcome], setting: Setting, machine: dict[str, Any]) 
             "comparator": row.comparator,
             "threads": row.threads,
         }
+        if outcome.missing:
+            rows.append(facts | {"not_measured": outcome.missing})
+            continue
         if measured is None:
             rows.append(facts | {"failure": outcome.failure})
             continue

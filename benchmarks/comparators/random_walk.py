@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import sparse
+from torch.nn import functional
 
 from irnet_pipe.numerics.affinity import path_offsets
 
@@ -24,15 +25,31 @@ def sparse_walk(
 
 
 def dense_walk(
-    score: np.ndarray, boundary: np.ndarray, *, radius: int = 5, beta: float = 10, exp_times: int = 8
-) -> np.ndarray:
-    """The dense transition matrix, squared exp_times times in float32 → (m, h, w)."""
-    affinity = torch.from_numpy(_affinities(boundary, radius=radius, beta=beta).toarray())
+    score: torch.Tensor, boundary: torch.Tensor, *, radius: int = 5, beta: float = 10, exp_times: int = 8
+) -> torch.Tensor:
+    """The dense transition matrix, squared exp_times times in the type and on the device of `score` → (m, h, w)."""
+    affinity = _dense_affinities(boundary, radius=radius, beta=beta)
     transition = affinity / affinity.sum(dim=0)
     for _ in range(exp_times):
         transition = transition @ transition
-    start = torch.from_numpy(score * (1 - boundary)).flatten(1)
-    return (start @ transition).reshape(score.shape).numpy()
+    return ((score * (1 - boundary)).flatten(1) @ transition).reshape(score.shape)
+
+
+def _dense_affinities(boundary: torch.Tensor, *, radius: int, beta: float) -> torch.Tensor:
+    """`_affinities` as a dense matrix, on the device of `boundary`."""
+    height, width = boundary.shape
+    reach = radius - 1
+    padded = functional.pad(boundary, (reach, reach, 0, reach), value=1)
+    pixels = torch.arange(height * width, device=boundary.device).reshape(height, width)
+    around = functional.pad(pixels, (reach,) * 4, value=-1)
+    affinity = torch.eye(height * width, dtype=boundary.dtype, device=boundary.device)
+    for (dy, dx), path in path_offsets(radius):
+        views = [padded[y : y + height, reach + x : reach + x + width] for y, x in path]
+        target = around[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+        inside = target >= 0
+        value = (1 - torch.stack(views).amax(0)[inside]) ** beta
+        affinity[pixels[inside], target[inside]] = affinity[target[inside], pixels[inside]] = value
+    return affinity
 
 
 def _affinities(boundary: np.ndarray, *, radius: int, beta: float) -> sparse.csr_array:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.batched import rows_on
 from benchmarks.command import ROWS, main
 from benchmarks.kernels import ROWS as KERNELS
 from benchmarks.paired import HIGH_WATER_RESET, Disagreement, Measurement, Row, Setting, peak_memory
@@ -69,6 +70,15 @@ def test_a_page_without_marks_is_refused(tmp_path):
         put_into(page, "table")
 
 
+def test_rows_of_a_device_that_is_not_there_are_not_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    figures = tmp_path / "figures.json"
+    assert main(["--size", "toy", "--pairs", "1", "--json", str(figures)], rows=rows_on("cuda")) == 0
+    (row, *_) = json.loads(figures.read_text())["rows"]
+    assert (row["row"], row["not_measured"]) == ("crf_cuda", "no CUDA device")
+    assert capsys.readouterr().out.count("| | | not measured | | | | no CUDA device |") == 3
+
+
 def test_names_are_unique():
     names = [row.name for row in ROWS]
     assert len(set(names)) == len(names)
@@ -93,10 +103,23 @@ def test_segmenters_that_learn_something_else_disagree(loss, gradients, message)
         step_agreement(ours, step(loss, gradients))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_row_agrees_at_toy_size(row):
-    if row.name == "crf":
+def agreement_at_toy_size(row):
+    if row.name.startswith("crf"):
         pytest.importorskip("pydensecrf", reason="needs the extra `bench`")
     cases = row.inputs(Setting("toy", 1))
-    assert row.agreement(cases, list(map(row.ours, cases)), list(map(row.theirs, cases)))
+    return row.agreement(cases, list(map(row.ours, cases)), list(map(row.theirs, cases)))
+
+
+@pytest.mark.parametrize("row", rows_on("cpu"), ids=lambda row: row.name)
+def test_rows_of_batches_agree_on_the_cpu(row):
+    assert agreement_at_toy_size(row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=[pytest.mark.gpu] * (row.device == "cuda")) for row in ROWS],
+    ids=lambda row: row.name,
+)
+def test_every_row_agrees_at_toy_size(row):
+    assert agreement_at_toy_size(row)

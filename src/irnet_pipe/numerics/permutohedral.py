@@ -62,11 +62,9 @@ def build_lattice(photo: Photo, *, sxy: float, srgb: float = 1) -> Lattice:
     """
     height, width, channels = photo.shape
     d = 2 + channels
-    # Adams et al. 2010, p. 5-6: the diagonal of E, times the blur's own standard deviation
-    deviation = np.float32(math.sqrt(2 / 3) * (d + 1))
-    scale = tuple(np.float32(deviation / math.sqrt((i + 1) * (i + 2))) for i in range(d))
+    scale = lattice_scale(d)
     reach = np.array([width / sxy, height / sxy] + [255 / srgb] * channels)
-    stride, step = _key_digits(reach * scale)
+    stride, step = key_digits(reach * scale)
     n = height * width
     vertex, weight = zero_pages((n, d + 1), np.uint32), zero_pages((n, d + 1), np.uint16)
     # room for as many as there may be; only those that there are take memory
@@ -80,11 +78,27 @@ def build_lattice(photo: Photo, *, sxy: float, srgb: float = 1) -> Lattice:
     return Lattice(scale, vertex, weight, chains)
 
 
-def _key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
+def lattice_scale(d: int) -> tuple[np.float32, ...]:
+    """The d factors from features to the coordinates of the lattice."""
+    # Adams et al. 2010, p. 5-6: the diagonal of E, times the blur's own standard deviation
+    deviation = np.float32(math.sqrt(2 / 3) * (d + 1))
+    return tuple(np.float32(deviation / math.sqrt((i + 1) * (i + 2))) for i in range(d))
+
+
+def key_digits(extent: npt.NDArray[np.float64]) -> tuple[Keys, Keys]:
     """How vertices are numbered: the value of each digit of a key, and what a step along each axis adds to it.
 
     A key holds the first d coordinates as digits around zero; the last one is minus their sum. A step along
     axis j adds 1 to every coordinate but the j-th, which loses d.
+
+    Args:
+        extent: (d,) float64, how far points lie apart in each feature, in coordinates of the lattice.
+
+    Returns:
+        (d,) int64 values of the digits, the first 1 and the second their radix, and (d + 1,) int64 steps.
+
+    Raises:
+        ValueError: keys of this extent do not fit in 63 bits.
     """
     d = len(extent)
     # the largest coordinate of a point, and room for the way to a vertex and on to the vertex' neighbour

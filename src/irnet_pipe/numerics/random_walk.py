@@ -47,13 +47,31 @@ def propagate(
     Raises:
         ValueError: `radius` is under 2 or `exp_times` under 0.
     """
-    _check_steps(exp_times)
+    check_steps(exp_times)
     openness = 1 - boundary.to(score.device, torch.float32)
-    reach = radius - 1
     # (minimum)**beta is the minimum of the powers: one power a pixel instead of one a pair
-    padded = functional.pad(openness**beta, (reach, reach, 0, reach))
+    return walk_among_open(score.float() * openness, openness**beta, radius=radius, steps=2**exp_times)
+
+
+def walk_among_open(score: torch.Tensor, openness: torch.Tensor, *, radius: int, steps: int) -> torch.Tensor:
+    """Take `steps` steps of the walk, the affinity of a pair being the least openness on the path between.
+
+    Args:
+        score: (m, h, w) float32.
+        openness: (h, w) float32, 1 − boundary to the power beta; outside of it is none.
+        radius: strict bound on the distance between the pixels of a step; at least 2.
+        steps: at least 1.
+
+    Returns:
+        (m, h, w) float32.
+
+    Raises:
+        ValueError: `radius` is under 2.
+    """
+    reach = radius - 1
+    padded = functional.pad(openness, (reach, reach, 0, reach))
     affinity = -path_maximum(-padded[None], radius=radius)[0]
-    return walk(score.float() * openness, affinity, radius=radius, steps=2**exp_times)
+    return walk(score, affinity, radius=radius, steps=steps)
 
 
 def propagate_features(
@@ -78,7 +96,7 @@ def propagate_features(
     Raises:
         ValueError: `radius` is under 2 or `exp_times` under 0.
     """
-    _check_steps(exp_times)
+    check_steps(exp_times)
     reach, (height, width) = radius - 1, score.shape[1:]
     if height <= reach or width <= 2 * reach:
         return score.float()
@@ -87,7 +105,12 @@ def propagate_features(
     return walk(score.float(), sources, radius=radius, steps=2**exp_times)
 
 
-def _check_steps(exp_times: int) -> None:
+def check_steps(exp_times: int) -> None:
+    """Refuse a number of steps below one.
+
+    Raises:
+        ValueError: `exp_times` is under 0.
+    """
     if exp_times < 0:
         raise ValueError(f"exp_times is {exp_times}, but must be at least 0: the walk has 2**exp_times steps")
 
