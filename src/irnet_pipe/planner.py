@@ -214,15 +214,14 @@ class _Planner:
         ]
 
     def thresholds(self, variant: str) -> list[Artifact]:
-        """select_thresholds of a variant that leaves one to it: on training images, which alone decide."""
+        """select_thresholds, where a variant leaves one to it: on training images, which alone decide."""
         export = self.config.export
         left = AUTO in (export.instance.bg_threshold, export.semantic.bg_threshold)
         if variant not in CHOOSABLE or not left:
             return []
-        scores = [self.scores(variant, unit) for unit in self.train]
+        scores = [self.propagated(unit) for unit in self.train]
         maps = [self.irnet_maps[unit.name] for unit in self.train]
-        facts = {"variant": variant, **self.trained_on}
-        return [self.add("select_thresholds", "all", [*scores, *maps], images=self.train, **facts)]
+        return [self.add("select_thresholds", "all", [*scores, *maps], images=self.train, **self.trained_on)]
 
     def marked(self, variant: str, unit: Unit) -> dict[str, Any]:
         """Masks that the review has marked wrong; people see those of the variant that is named last."""

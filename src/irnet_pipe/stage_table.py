@@ -55,7 +55,7 @@ STAGES: dict[str, Stage] = {
     "propagate_affinitynet": Stage(
         2, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
     ),
-    "select_thresholds": Stage(1, (), "json"),
+    "select_thresholds": Stage(2, (), "json"),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "train_maskrcnn": Stage(2, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
     "infer_maskrcnn": Stage(2, ("maskrcnn.infer",)),
@@ -69,7 +69,7 @@ STAGES: dict[str, Stage] = {
     "gather_masks": Stage(2, (), "tar"),
     "evaluate_cam": Stage(1, ("evaluation.cam_bg_threshold",), "json"),
     "evaluate_masks": Stage(3, ("evaluation.iou",), "json"),
-    "report": Stage(4, (), "html"),
+    "report": Stage(5, (), "html"),
     "publish": Stage(4, (), "json"),
 }
 """Stages in the order of the pipeline."""

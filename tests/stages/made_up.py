@@ -441,12 +441,9 @@ def made_up_weights(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _write_thresholds(job: Job) -> None:
-    curve = {"bg_threshold": 0.3, "thresholds": [0.2, 0.3], "support": [0.25, 0.5]}
-    write_json(
-        job.output,
-        job.record,
-        {"variant": job.fact("variant"), "images": 4, "instance": curve, "semantic": curve},
-    )
+    curve = {"bg_threshold": 0.3, "thresholds": [0.2, 0.3], "explained": [0.25, 0.5]}
+    curve |= {"support": [0.2, 0.3], "score": [0.1, 0.2], "pictures": []}
+    write_json(job.output, job.record, {"images": 4, **curve})
 
 
 def _write_weights(network: Callable[[], nn.Module], kind: str) -> Callable[[Job], None]:

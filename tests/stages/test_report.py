@@ -1,6 +1,7 @@
 """report on a tiny run."""
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -69,6 +70,21 @@ class TestReport(StageContract):
         values["export"]["variants"] = ["full"]
         pipeline = Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
         assert pipeline.make(pipeline.artifact("report")).stat().st_size > 1000
+
+    def test_thresholds_that_were_chosen(self, tmp_path, photo_set, trained, make_tiny_values):
+        left = {"relations": {"bg_threshold": "auto"}, "export": {"instance": {"bg_threshold": "auto"}}}
+        values = merge(make_tiny_values(photo_set, tmp_path / "chosen"), left)
+        pipeline = Pipeline(values, {"train_cam": trained.cam, "train_irnet": trained.irnet})
+        page = pipeline.make(pipeline.artifact("report")).read_text(encoding="utf-8")
+        chosen = json.loads(pipeline.make(pipeline.artifact("select_thresholds")).read_text(encoding="utf-8"))
+        assert f"masks: {chosen['bg_threshold']}, of {chosen['images']} photos" in page
+        assert re.search(r"relations: 0\.\d+ and 0\.\d+, of \d+ photos", page)
+        shown = re.findall(r'<img src="(data:image/jpeg;[^"]*)" alt="([^"]*)"', page)
+        assert shown == [
+            (address, f"{of['image_id']}, {threshold}")
+            for of in chosen["pictures"]
+            for threshold, address in of["shown"].items()
+        ]
 
 
 @pytest.fixture

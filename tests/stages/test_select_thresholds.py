@@ -1,18 +1,21 @@
 """select_thresholds on a tiny run."""
 
+import base64
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 from contract import StageContract, narrowed
 from made_up import MadeUpRun
+from PIL import Image
 
 from irnet_pipe.artifacts.io import ArtifactReader
 from irnet_pipe.artifacts.json_files import read_json, write_json
 from irnet_pipe.recipes import Parent
 from irnet_pipe.stages import export_masks, select_thresholds
 
-CHOSEN = {"instance": 0.2, "semantic": 0.6}
+CHOSEN = 0.6
 
 
 @pytest.fixture(scope="module")
@@ -20,58 +23,72 @@ def run(tmp_path_factory) -> MadeUpRun:
     return MadeUpRun(tmp_path_factory.mktemp("made up"))
 
 
-class OfVariant(StageContract):
+class TestSelectThresholds(StageContract):
     stage = "select_thresholds"
     parents = ("propagate", "infer_irnet")
 
     @pytest.fixture
     def job(self, run, tmp_path):
-        return run.job_in(tmp_path, self.stage, self.variant)
+        return run.job_in(tmp_path, self.stage)
 
-    def test_the_maximum_of_each_curve_is_chosen(self, job):
+    def test_the_maximum_of_the_curve_is_chosen(self, job):
         self.run(job)
         chosen = read_json(job.output, kind="thresholds")
         assert chosen["images"] == sum(bool(entry.labels) for entry in job.images)
-        for kind in ("instance", "semantic"):
-            curve = chosen[kind]
-            assert len(curve["support"]) == len(curve["thresholds"]) == 12
-            assert max(curve["support"]) > min(curve["support"])
-            assert curve["bg_threshold"] == curve["thresholds"][int(np.argmax(curve["support"]))]
+        thresholds = np.array(chosen["thresholds"])
+        support, explained, score = (np.array(chosen[key]) for key in ("support", "explained", "score"))
+        assert len(thresholds) == 12 and np.ptp(support) > 0 and np.ptp(explained) > 0
+        preference = np.exp(-0.15 * np.log(thresholds / 0.25) ** 2)
+        np.testing.assert_allclose(score, support * explained**0.25 * preference)
+        assert chosen["bg_threshold"] == thresholds[np.argmax(score)]
 
     def test_of_many_images_some_are_looked_at(self, job, monkeypatch):
         self.run(job)
-        curves = read_json(job.output, kind="thresholds")
+        curve = read_json(job.output, kind="thresholds")
         monkeypatch.setattr(select_thresholds, "MOST_IMAGES", 2)
         self.run(job)
         some = read_json(job.output, kind="thresholds")
-        assert some["images"] == 2 and some["semantic"] != curves["semantic"]
+        assert (
+            some["images"] == 2
+            and some["explained"] != curve["explained"]
+            and some["support"] != curve["support"]
+        )
 
     def test_where_nothing_tells_it_is_that_of_the_paper(self, job):
         self.run(narrowed(job, [entry for entry in job.images if not entry.labels]))
         chosen = read_json(job.output, kind="thresholds")
-        assert chosen["images"] == 0 and not any(chosen["semantic"]["support"])
-        assert chosen["instance"]["bg_threshold"] == chosen["semantic"]["bg_threshold"] == 0.25
+        assert chosen["images"] == 0 and not any(chosen["score"]) and not chosen["pictures"]
+        assert chosen["bg_threshold"] == 0.25
+
+    def test_pictures_show_masks_at_the_chosen_threshold_and_beside_it(self, job, monkeypatch):
+        labelled = [entry.image_id for entry in job.images if entry.labels]
+        monkeypatch.setattr(select_thresholds, "SHOWN_IMAGES", len(labelled) - 1)
+        monkeypatch.setattr(select_thresholds, "SHOWN_SIDE", 48)
+        self.run(job)
+        chosen = read_json(job.output, kind="thresholds")
+        assert len(chosen["pictures"]) == len(labelled) - 1
+        around = [t for t in chosen["thresholds"] if round(abs(t - chosen["bg_threshold"]), 2) in (0, 0.1)]
+        for shown in chosen["pictures"]:
+            assert shown["image_id"] in labelled and [*shown["shown"]] == [str(t) for t in around]
+            pictures = [decode(address) for address in shown["shown"].values()]
+            assert {max(picture.size) for picture in pictures} == {48}
+        assert any(len({*shown["shown"].values()}) > 1 for shown in chosen["pictures"]), "masks differ"
 
 
-class TestFull(OfVariant):
-    variant = "full"
-
-
-class TestBoundary(OfVariant):
-    variant = "boundary"
+def decode(address: str) -> Image.Image:
+    head, data = address.split(",")
+    assert head == "data:image/jpeg;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
 @pytest.mark.parametrize("kinds", [("instance",), ("semantic",), ("instance", "semantic")])
 def test_masks_are_made_with_what_was_chosen(kinds, run, tmp_path):
     job = run.job_in(tmp_path, "export_masks", "full")
-    chosen = run.artifact("select_thresholds", "full")
+    chosen = run.artifact("select_thresholds")
     path = job.results / chosen.path
     path.parent.mkdir()
-    write_json(
-        path,
-        chosen.record,
-        {"variant": "full", "images": 1} | {kind: {"bg_threshold": t} for kind, t in CHOSEN.items()},
-    )
+    curve = {"thresholds": [CHOSEN], "support": [0.5], "explained": [0.5], "score": [0.5], "pictures": []}
+    write_json(path, chosen.record, {"images": 1, "bg_threshold": CHOSEN, **curve})
     parent = Parent(chosen.stage, chosen.unit, chosen.recipe, chosen.path)
     record = dataclasses.replace(job.record, parents=(*job.record.parents, parent))
 
@@ -85,8 +102,9 @@ def test_masks_are_made_with_what_was_chosen(kinds, run, tmp_path):
         export_masks.run(changed)
         return masks_of(changed)
 
-    left = {kind: "auto" if kind in kinds else 0.4 for kind in CHOSEN}
-    assert made(**left) == made(**{kind: CHOSEN[kind] if kind in kinds else 0.4 for kind in CHOSEN})
+    left = {kind: "auto" if kind in kinds else 0.4 for kind in ("instance", "semantic")}
+    given = {kind: CHOSEN if kind in kinds else 0.4 for kind in ("instance", "semantic")}
+    assert made(**left) == made(**given)
     assert made(**left) != made(instance=0.4, semantic=0.4)
 
 

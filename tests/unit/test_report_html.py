@@ -12,6 +12,7 @@ from PIL import Image
 
 from irnet_pipe.numerics.run_lengths import encode_rle
 from irnet_pipe.report import figures
+from irnet_pipe.report.album import Album, AlbumRow
 from irnet_pipe.report.bar_chart import Bar, BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, Series, render_chart, round_ticks
 from irnet_pipe.report.html import Page, Section, Text, render
@@ -60,6 +61,7 @@ def page(title="run", name="cat"):
                 "Per class", [Table([name, "AP"], [[name, 41.256], ["bus", math.nan], ["n", 3], ["-", None]])]
             ),
             Section("Training", [chart], lead=name),
+            Section("Masks", [Album([AlbumRow(name, [(name, "data:image/png;base64,AAAA")])])]),
             Section("Settings", [Text(name)], folded=True),
         ],
     )
@@ -70,7 +72,7 @@ def test_page_is_well_formed_and_loads_nothing():
     assert "script" not in outline.tags
     assert "link" not in outline.tags
     links = [value for key, value in outline.attributes if key in ("src", "href")]
-    assert all(value.startswith(("data:text/csv;", "#section-")) for value in links)
+    assert all(value.startswith(("data:text/csv;", "data:image/png;", "#section-")) for value in links)
     anchors = {value for key, value in outline.attributes if key == "id"}
     assert {value[1:] for value in links if value.startswith("#")} == anchors
 
@@ -89,6 +91,7 @@ def test_every_name_is_escaped():
     assert "<script" not in html
     assert outline.words.count(NASTY) >= 8
     assert ("aria-label", NASTY) in outline.attributes
+    assert ("alt", f"{NASTY}, {NASTY}") in outline.attributes
 
 
 def test_equal_pages_give_equal_text():

@@ -16,7 +16,7 @@ KIND_VERSIONS: Final[dict[str, int]] = {
     "masks": 1,
     "calibration": 2,
     "relation_thresholds": 1,
-    "thresholds": 1,
+    "thresholds": 2,
     "scores": 3,
 }
 """Kinds of HDF5 and JSON artifacts and the newest version of each that this software writes and reads."""
@@ -42,7 +42,7 @@ KIND_OF_STAGE: Final[dict[str, str]] = {
 JSON_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "calibration": ("mean_displacement", "pixels"),
     "relation_thresholds": ("images", "fg_threshold", "bg_threshold", "thresholds", "explained"),
-    "thresholds": ("variant", "images", "instance", "semantic"),
+    "thresholds": ("images", "bg_threshold", "thresholds", "support", "explained", "score", "pictures"),
     "scores": ("images", "images_with_predicted_classes", "variant", "figures"),
 }
 """Kinds of JSON artifacts and the keys that each has beside the header."""

@@ -3,8 +3,8 @@
 With too low a score of the background masks leak beyond their objects, and with too high a one they shrink into them:
 either way their outlines leave the ridges of IRNet's boundary map. These grow weaker towards the inside of objects
 more slowly than towards the outside, so they alone choose too low; gradients of the photo, stronger within objects
-than in most backgrounds, alone choose too high. Their product is highest near the best score. docs/thresholds.md
-tells how this was found, and how far it holds.
+than in most backgrounds, alone choose too high. Their product is highest near the best score on most photos, and nearly
+flat on some. docs/thresholds.md tells how this was found, and how far it holds.
 """
 
 from __future__ import annotations

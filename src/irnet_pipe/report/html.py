@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from irnet_pipe.report.album import Album, render_album
 from irnet_pipe.report.bar_chart import BarChart, render_bar_chart
 from irnet_pipe.report.charts import Chart, render_chart
 from irnet_pipe.report.strips import Strips, render_strips
@@ -29,10 +30,10 @@ class Text:
     text: str
 
 
-Block = Table | Chart | BarChart | Timeline | Gallery | Strips | Text
+Block = Table | Chart | BarChart | Timeline | Gallery | Strips | Album | Text
 
 
-STYLES: dict[type[Block], str] = {Gallery: "gallery.css", Strips: "strips.css"}
+STYLES: dict[type[Block], str] = {Gallery: "gallery.css", Strips: "strips.css", Album: "album.css"}
 """Style sheets of blocks, beside that of every page."""
 
 
@@ -101,7 +102,7 @@ def _chart(chart: Chart | BarChart) -> str:
     return render_chart(chart) if isinstance(chart, Chart) else render_bar_chart(chart)
 
 
-def _block(block: Table | Timeline | Gallery | Strips | Text, section: Section) -> str:
+def _block(block: Table | Timeline | Gallery | Strips | Album | Text, section: Section) -> str:
     match block:
         case Table():
             return render_table(block, title=section.title)
@@ -111,6 +112,8 @@ def _block(block: Table | Timeline | Gallery | Strips | Text, section: Section) 
             return _gallery(block)
         case Strips():
             return render_strips(block)
+        case Album():
+            return render_album(block)
         case Text():
             return f'<pre tabindex="0">{escape(block.text)}</pre>'
 

@@ -46,13 +46,11 @@ def run(job: Job) -> None:
 
 def _thresholds(job: Job) -> dict[str, float]:
     """Score of the background for each kind of masks: that of the config, or the one chosen for the variant."""
-    chosen = {kind: {"bg_threshold": NOT_CHOSEN} for kind in ("instance", "semantic")}
+    chosen = NOT_CHOSEN
     for path in job.parents("select_thresholds"):
-        chosen = read_json(path, kind="thresholds")
+        chosen = read_json(path, kind="thresholds")["bg_threshold"]
     thresholds = {kind: job.setting(f"export.{kind}")["bg_threshold"] for kind in ("instance", "semantic")}
-    return {
-        kind: chosen[kind]["bg_threshold"] if value == "auto" else value for kind, value in thresholds.items()
-    }
+    return {kind: chosen if value == "auto" else value for kind, value in thresholds.items()}
 
 
 def _masks(

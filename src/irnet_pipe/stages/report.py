@@ -14,6 +14,7 @@ from irnet_pipe.artifacts.json_files import read_json
 from irnet_pipe.artifacts.weights import read_weights
 from irnet_pipe.evaluation.tables import join_scores, mean_table, score_rows, upper_bounds
 from irnet_pipe.recipes import ancestors
+from irnet_pipe.report.album import Album, AlbumRow
 from irnet_pipe.report.charts import Chart, Series
 from irnet_pipe.report.costs import COSTS_PAGE
 from irnet_pipe.report.gallery import class_table, gallery, rows
@@ -118,24 +119,32 @@ def _training(job: Job) -> Iterator[Section]:
 
 
 def _thresholds(job: Job) -> Iterator[Section]:
-    """The curves by which thresholds were chosen."""
-    charts = []
+    """The curves by which thresholds were chosen, and pictures around that of masks."""
+    charts, pictures = [], []
     for path in job.parents("select_relation_thresholds"):
         curve = read_json(path, kind="relation_thresholds")
         title = f"relations: {curve['fg_threshold']} and {curve['bg_threshold']}, of {curve['images']} photos"
-        series = [Series("colour", curve["thresholds"], curve["explained"])]
-        charts.append(Chart(title, series, x_label="score of the background", y_label="variance explained"))
+        charts.append(_curves(title, curve, {"colours explained": "explained"}))
     for path in job.parents("select_thresholds"):
-        curves = read_json(path, kind="thresholds")
-        chosen = [f"{kind} {curves[kind]['bg_threshold']}" for kind in ("instance", "semantic")]
-        series = [
-            Series(kind, curves[kind]["thresholds"], curves[kind]["support"])
-            for kind in ("instance", "semantic")
-        ]
-        title = f"{curves['variant']}: {', '.join(chosen)}, of {curves['images']} photos"
-        charts.append(Chart(title, series, x_label="score of the background", y_label="support of outlines"))
+        curve = read_json(path, kind="thresholds")
+        title = f"masks: {curve['bg_threshold']}, of {curve['images']} photos"
+        names = {"score": "score", "support of outlines": "support", "colours explained": "explained"}
+        charts.append(_curves(title, curve, names))
+        pictures += curve["pictures"]
     if charts:
         yield Section("Thresholds chosen", charts)
+    if pictures:
+        rows = [AlbumRow(picture["image_id"], list(picture["shown"].items())) for picture in pictures]
+        yield Section("Masks around the chosen threshold", [Album(rows)])
+
+
+def _curves(title: str, curve: dict[str, Any], names: dict[str, str]) -> Chart:
+    """Curves over thresholds, each relative to its largest value: what counts is where they are highest."""
+    series = []
+    for name, key in names.items():
+        largest = max(curve[key]) or 1
+        series.append(Series(name, curve["thresholds"], [value / largest for value in curve[key]]))
+    return Chart(title, series, x_label="score of the background", y_label="of the largest")
 
 
 def _charts(title: str, history: dict[str, list[float]]) -> Iterator[Chart]:

@@ -1,6 +1,8 @@
-"""select_thresholds: scores of the background of a variant, chosen on training images without ground truth.
+"""select_thresholds: score of the background of masks, chosen on training images without ground truth.
 
-Of each kind of masks, the threshold whose masks have the outlines with most support (`numerics.outline_support`).
+At the chosen threshold outlines of semantic masks have much support (`numerics.outline_support`), the masks explain
+much of the photos' colours (`numerics.colour_variance`), and it is not far from that of the paper; docs/thresholds.md
+tells how this was found, and how far it holds. Pictures of a few photos show masks at the chosen one and around it.
 """
 
 from __future__ import annotations
@@ -14,34 +16,53 @@ from PIL import Image
 from irnet_pipe.artifacts.io import ShardSet
 from irnet_pipe.artifacts.irnet_maps import has_irnet_maps, read_boundary
 from irnet_pipe.artifacts.json_files import write_json
-from irnet_pipe.artifacts.schema import KIND_OF_STAGE
-from irnet_pipe.artifacts.score_maps import NOT_CHOSEN, STAGES, class_labelling, instance_labelling
+from irnet_pipe.artifacts.score_maps import NOT_CHOSEN, class_labelling
 from irnet_pipe.data.image_list import ImageEntry, sample_entries
 from irnet_pipe.data.photos import load_photo
+from irnet_pipe.export.voc import voc_palette
+from irnet_pipe.numerics.colour_variance import explained_variance
 from irnet_pipe.numerics.outline_support import OutlineSupport, gradient_rank
+from irnet_pipe.report import pictures
+from irnet_pipe.report.figures import draw_instances
 from irnet_pipe.runtime.job import Job
 from irnet_pipe.stage_table import LOOKED_AT
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 13))
-TOLERANCE = {"instance": 0, "semantic": 1}
+TOLERANCE = 1
 """Pixels by which an outline may miss a boundary."""
 
+EXPLAINED_POWER = 0.25
+"""Of the share of the colours, beside support: small, since it alone chooses too low where things have many colours."""
+
+PREFERENCE = 0.15
+"""What the logarithm of the score loses with the square of the distance to the paper's threshold, in logarithms."""
+
 MOST_IMAGES = LOOKED_AT["select_thresholds"]
+SHOWN_IMAGES = 6
+SHOWN_AROUND = 2
+"""Steps from the chosen threshold to those shown beside it."""
+
+SHOWN_SIDE = 256
+"""Long side of a picture."""
 
 
 def run(job: Job) -> None:
-    """Write the curves over the thresholds and their maxima."""
-    source = STAGES[job.fact("variant")]
-    support = {kind: OutlineSupport(THRESHOLDS, tolerance=pixels) for kind, pixels in TOLERANCE.items()}
+    """Write the curves over the thresholds, where their score is highest, and the pictures."""
+    support, explained = OutlineSupport(THRESHOLDS, tolerance=TOLERANCE), np.zeros(len(THRESHOLDS))
     with (
-        ShardSet(job.parents(source), kind=KIND_OF_STAGE[source]) as scores,
+        ShardSet(job.parents("propagate"), kind="propagation") as scores,
         ShardSet(job.parents("infer_irnet"), kind="irnet_maps") as maps,
     ):
         entries = _chosen(job, maps)
         for entry in job.progress(entries, total=len(entries)):
-            _add(job, entry, scores, maps, support)
-    chosen = {kind: _curve(of.result()) for kind, of in support.items()}
-    write_json(job.output, job.record, {"variant": job.fact("variant"), "images": len(entries), **chosen})
+            explained += _add(job, entry, scores, maps, support) / len(entries)
+        score = _score(support.result(), explained)
+        best = THRESHOLDS[int(np.argmax(score))] if score.any() else NOT_CHOSEN
+        shown = [_shown(job, entry, scores, best) for entry in sample_entries(entries, SHOWN_IMAGES)]
+    curves = {"support": support.result(), "explained": explained, "score": score}
+    content = {"images": len(entries), "bg_threshold": best, "thresholds": list(THRESHOLDS)}
+    content |= {name: curve.tolist() for name, curve in curves.items()}
+    write_json(job.output, job.record, {**content, "pictures": shown})
 
 
 def _chosen(job: Job, maps: ShardSet) -> list[ImageEntry]:
@@ -51,16 +72,16 @@ def _chosen(job: Job, maps: ShardSet) -> list[ImageEntry]:
 
 
 def _add(
-    job: Job, entry: ImageEntry, scores: ShardSet, maps: ShardSet, support: dict[str, OutlineSupport]
-) -> None:
+    job: Job, entry: ImageEntry, scores: ShardSet, maps: ShardSet, support: OutlineSupport
+) -> NDArray[np.float64]:
+    """Add an image to the support; returns what its masks explain, (T,)."""
     image_id, size = entry.image_id, scores.size(entry.image_id).working
     photo = load_photo(job.photo(entry), long_side=max(size))
-    boundary, rank = _enlarged(read_boundary(maps, image_id), size), gradient_rank(photo)
-    _, label = class_labelling(job.fact("variant"), scores, image_id, size=size, full_size=size)
-    support["semantic"].add(*label(bg_threshold=0), boundary=boundary, rank=rank)
-    if job.fact("variant") == "full":
-        _, label = instance_labelling(scores, image_id, size=size, full_size=size)
-    support["instance"].add(*label(bg_threshold=0), boundary=boundary, rank=rank)
+    _, label = class_labelling("full", scores, image_id, size=size, full_size=size)
+    labels, best = label(bg_threshold=0)
+    boundary = _enlarged(read_boundary(maps, image_id), size)
+    support.add(labels, best, boundary=boundary, rank=gradient_rank(photo))
+    return explained_variance(np.stack([np.where(best > t, labels, 0) for t in THRESHOLDS]), photo)
 
 
 def _enlarged(boundary: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -68,6 +89,27 @@ def _enlarged(boundary: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def _curve(support: NDArray[np.float64]) -> dict[str, Any]:
-    best = THRESHOLDS[int(np.argmax(support))] if support.any() else NOT_CHOSEN
-    return {"bg_threshold": best, "thresholds": list(THRESHOLDS), "support": support.tolist()}
+def _score(support: NDArray[np.float64], explained: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,); zero where nothing tells."""
+    distance = np.log(np.array(THRESHOLDS) / NOT_CHOSEN)
+    return support * explained**EXPLAINED_POWER * np.exp(-PREFERENCE * distance**2)
+
+
+def _shown(job: Job, entry: ImageEntry, scores: ShardSet, chosen: float) -> dict[str, Any]:
+    """Masks of classes over the photo, at the chosen threshold and on both sides of it."""
+    photo = load_photo(job.photo(entry), long_side=SHOWN_SIDE)
+    size, working = photo.shape[:2], scores.size(entry.image_id).working
+    class_id, label = class_labelling("full", scores, entry.image_id, size=working, full_size=size)
+    colours, shown = voc_palette()[1 + class_id % 255], {}
+    for threshold in _around(chosen):
+        labels, _ = label(bg_threshold=threshold)
+        masks = labels == 1 + np.arange(len(class_id))[:, None, None]
+        picture = pictures.Picture("masks", draw_instances(photo, masks, colours=colours))
+        shown[str(threshold)] = pictures.data_uri(pictures.encode(picture), picture.kind)
+    return {"image_id": entry.image_id, "shown": shown}
+
+
+def _around(chosen: float) -> list[float]:
+    place = THRESHOLDS.index(chosen)
+    places = (place - SHOWN_AROUND, place, place + SHOWN_AROUND)
+    return [THRESHOLDS[each] for each in places if 0 <= each < len(THRESHOLDS)]
