@@ -81,7 +81,10 @@ class TestReport(StageContract):
         assert re.search(r"relations: 0\.\d+ and 0\.\d+, of \d+ photos", page)
         shown = re.findall(r'<img src="(data:image/jpeg;[^"]*)" alt="([^"]*)"', page)
         assert shown == [
-            (address, f"{of['image_id']}, {threshold}")
+            (
+                address,
+                f"{of['image_id']}, {threshold}" + ", chosen" * (float(threshold) == chosen["bg_threshold"]),
+            )
             for of in chosen["pictures"]
             for threshold, address in of["shown"].items()
         ]

@@ -28,6 +28,10 @@ OF_GALLERY = (
     "honoured by the next run."
 )
 OF_CLASSES = "Images that have the class, those of them without a mask of it, and its masks."
+AROUND = (
+    "Semantic masks of some training photos, by the score of the background. Where another looks better, name it in "
+    "the config as export.semantic.bg_threshold and export.instance.bg_threshold; what follows is done in minutes."
+)
 FEW = 30
 """Classes whose table is shown at once."""
 
@@ -120,7 +124,7 @@ def _training(job: Job) -> Iterator[Section]:
 
 def _thresholds(job: Job) -> Iterator[Section]:
     """The curves by which thresholds were chosen, and pictures around that of masks."""
-    charts, pictures = [], []
+    charts, rows = [], []
     for path in job.parents("select_relation_thresholds"):
         curve = read_json(path, kind="relation_thresholds")
         title = f"relations: {curve['fg_threshold']} and {curve['bg_threshold']}, of {curve['images']} photos"
@@ -130,12 +134,16 @@ def _thresholds(job: Job) -> Iterator[Section]:
         title = f"masks: {curve['bg_threshold']}, of {curve['images']} photos"
         names = {"score": "score", "support of outlines": "support", "colours explained": "explained"}
         charts.append(_curves(title, curve, names))
-        pictures += curve["pictures"]
+        rows += [_around(picture, str(curve["bg_threshold"])) for picture in curve["pictures"]]
     if charts:
         yield Section("Thresholds chosen", charts)
-    if pictures:
-        rows = [AlbumRow(picture["image_id"], list(picture["shown"].items())) for picture in pictures]
-        yield Section("Masks around the chosen threshold", [Album(rows)])
+    if rows:
+        yield Section("Masks around the chosen threshold", [Album(rows)], lead=AROUND)
+
+
+def _around(picture: dict[str, Any], chosen: str) -> AlbumRow:
+    shown = [(f"{t}, chosen" if t == chosen else t, address) for t, address in picture["shown"].items()]
+    return AlbumRow(picture["image_id"], shown)
 
 
 def _curves(title: str, curve: dict[str, Any], names: dict[str, str]) -> Chart:
