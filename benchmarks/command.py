@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,20 +47,26 @@ def main(arguments: Sequence[str] | None = None, *, rows: Sequence[Row] = ROWS) 
     chosen = [row for row in rows if not options.rows or row.name in options.rows]
     machine = describe_machine() | {"load_before": load()}
     print(HEAD)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for row in chosen:
         outcomes.append(_measured(row, setting))
         print(table_line(outcomes[-1]), flush=True)
-    machine["load_after"] = load()
+        # after each row: a run takes most of an hour, and what is measured is kept when it is stopped
+        _write(options, outcomes, setting, machine | {"load_after": load()})
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    for outcome in failed:
+        print(f"{outcome.row.name}: {outcome.failure}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _write(
+    options: argparse.Namespace, outcomes: list[Outcome], setting: Setting, machine: dict[str, Any]
+) -> None:
     if options.markdown:
         put_into(options.markdown, as_markdown(outcomes, setting, machine))
     if options.json:
         text = json.dumps(as_json(outcomes, setting, machine), indent=1, ensure_ascii=False)
         options.json.write_text(f"{text}\n", encoding="utf-8")
-    failed = [outcome for outcome in outcomes if outcome.failure]
-    for outcome in failed:
-        print(f"{outcome.row.name}: {outcome.failure}", file=sys.stderr)
-    return 1 if failed else 0
 
 
 def _measured(row: Row, setting: Setting) -> Outcome:
