@@ -25,7 +25,7 @@ STAGE_VERBS = {
     "mine_affinitynet": "scores of background and classes, from which AffinityNet learns",
     "train_affinitynet": "train AffinityNet",
     "propagate_affinitynet": "random walk of scores among AffinityNet's features",
-    "select_thresholds": "scores of the background, chosen without ground truth",
+    "select_thresholds": "score of the background of masks, chosen without ground truth",
     "export_masks": "pseudo instance and semantic masks",
     "train_maskrcnn": "train Mask R-CNN on the masks of a variant, or on ground truth",
     "infer_maskrcnn": "instances by the trained Mask R-CNN",

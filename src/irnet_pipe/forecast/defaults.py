@@ -28,7 +28,7 @@ FIGURES = {
     "mine_affinitynet": (3, 1.8, 900, 0, 100),
     "train_affinitynet": (5, 2.5, 4000, 105_000, 0),
     "propagate_affinitynet": (4, 3.0, 1500, 0, 80),
-    "select_thresholds": (2, 0.12, 700, 5, 0),
+    "select_thresholds": (2, 0.2, 700, 5, 0),
     "export_masks": (1.5, 0.11, 800, 0, 30),
     "draw_thumbnails": (1.5, 0.1, 300, 0, 60),
     "train_maskrcnn": (6, 4.0, 5000, 180_000, 0),

@@ -45,7 +45,7 @@ def run(job: Job) -> None:
 
 
 def _thresholds(job: Job) -> dict[str, float]:
-    """Score of the background for each kind of masks: that of the config, or the one chosen for the variant."""
+    """Score of the background for each kind of masks: that of the config, or the one that was chosen."""
     chosen = NOT_CHOSEN
     for path in job.parents("select_thresholds"):
         chosen = read_json(path, kind="thresholds")["bg_threshold"]
