@@ -55,7 +55,7 @@ STAGES: dict[str, Stage] = {
     "propagate_affinitynet": Stage(
         2, ("affinitynet.radius", "affinitynet.infer", "affinitynet.walk", "dataset.working_long_side")
     ),
-    "select_thresholds": Stage(2, (), "json"),
+    "select_thresholds": Stage(3, (), "json"),
     "export_masks": Stage(1, ("export.instance", "export.semantic")),
     "train_maskrcnn": Stage(2, ("seed", "maskrcnn.backbone", "maskrcnn.weights", "maskrcnn.train"), "pth"),
     "infer_maskrcnn": Stage(2, ("maskrcnn.infer",)),

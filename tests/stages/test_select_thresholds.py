@@ -38,8 +38,8 @@ class TestSelectThresholds(StageContract):
         thresholds = np.array(chosen["thresholds"])
         support, explained, score = (np.array(chosen[key]) for key in ("support", "explained", "score"))
         assert len(thresholds) == 12 and np.ptp(support) > 0 and np.ptp(explained) > 0
-        preference = np.exp(-0.15 * np.log(thresholds / 0.25) ** 2)
-        np.testing.assert_allclose(score, support * explained**0.25 * preference)
+        preference = np.exp(-0.3 * np.log(thresholds / 0.25) ** 2)
+        np.testing.assert_allclose(score, support * explained * preference)
         assert chosen["bg_threshold"] == thresholds[np.argmax(score)]
 
     def test_of_many_images_some_are_looked_at(self, job, monkeypatch):

@@ -3,13 +3,11 @@
 With too low a score of the background masks leak beyond their objects, and with too high a one they shrink into them:
 either way their outlines leave the ridges of IRNet's boundary map. These grow weaker towards the inside of objects
 more slowly than towards the outside, so they alone choose too low; gradients of the photo, stronger within objects
-than in most backgrounds, alone choose too high. Their product is highest near the best score on most photos, and nearly
-flat on some. docs/thresholds.md tells how this was found, and how far it holds.
+than in most backgrounds, alone choose too high. So boundaries count more than gradients.
+docs/thresholds.md tells how this was found, and how far it holds.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,41 +23,34 @@ class OutlineSupport:
     """Takes one image at a time, and pools outlines over all of them.
 
     Args:
-        thresholds: scores of the background, T of them.
+        maps: label maps of each image, one a threshold, T of them.
         tolerance: pixels by which an outline may miss a boundary.
     """
 
-    def __init__(self, thresholds: Sequence[float], *, tolerance: int) -> None:
-        self.thresholds = tuple(thresholds)
+    def __init__(self, maps: int, *, tolerance: int) -> None:
         self.tolerance = tolerance
         # length of the outlines, and over them the sums of boundary and gradient rank
-        self._sums = np.zeros((len(self.thresholds), 3))
+        self._sums = np.zeros((maps, 3))
 
     def add(
-        self,
-        labels: NDArray[np.integer],
-        best: NDArray[np.float32],
-        *,
-        boundary: NDArray[np.float32],
-        rank: NDArray[np.float32],
+        self, labels: NDArray[np.integer], *, boundary: NDArray[np.float32], rank: NDArray[np.float32]
     ) -> None:
         """Take an image.
 
         Args:
-            labels: (H, W) as `label_scores` gives them for a score of the background of 0.
-            best: (H, W) float32, the score of each pixel's label.
+            labels: (T, H, W), its label maps.
             boundary: (H, W) float32 in 0…1.
             rank: (H, W) float32, as `gradient_rank` gives it.
         """
         near = ndimage.maximum_filter(boundary, 1 + 2 * self.tolerance)
-        for row, threshold in zip(self._sums, self.thresholds, strict=True):
-            outline = outlines(np.where(best > threshold, labels, 0))
+        for row, label in zip(self._sums, labels, strict=True):
+            outline = outlines(label)
             row += outline.sum(), near[outline].sum(dtype=np.float64), rank[outline].sum(dtype=np.float64)
 
     def result(self) -> FloatArray:
-        """(T,) mean boundary times mean gradient rank on the outlines; 0 where there are none."""
-        length, boundary, rank = self._sums.T
-        return np.asarray(boundary * rank / np.maximum(length, 1) ** 2)
+        """(T,) mean boundary times the root of the mean gradient rank on the outlines; 0 where there are none."""
+        _, boundary, rank = self._sums.T / np.maximum(self._sums[:, 0], 1)
+        return np.asarray(boundary * np.sqrt(rank))
 
 
 def outlines(labels: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -31,10 +31,7 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 13))
 TOLERANCE = 1
 """Pixels by which an outline may miss a boundary."""
 
-EXPLAINED_POWER = 0.25
-"""Of the share of the colours, beside support: small, since it alone chooses too low where things have many colours."""
-
-PREFERENCE = 0.15
+PREFERENCE = 0.3
 """What the logarithm of the score loses with the square of the distance to the paper's threshold, in logarithms."""
 
 MOST_IMAGES = LOOKED_AT["select_thresholds"]
@@ -48,7 +45,7 @@ SHOWN_SIDE = 256
 
 def run(job: Job) -> None:
     """Write the curves over the thresholds, where their score is highest, and the pictures."""
-    support, explained = OutlineSupport(THRESHOLDS, tolerance=TOLERANCE), np.zeros(len(THRESHOLDS))
+    support, explained = OutlineSupport(len(THRESHOLDS), tolerance=TOLERANCE), np.zeros(len(THRESHOLDS))
     with (
         ShardSet(job.parents("propagate"), kind="propagation") as scores,
         ShardSet(job.parents("infer_irnet"), kind="irnet_maps") as maps,
@@ -79,9 +76,10 @@ def _add(
     photo = load_photo(job.photo(entry), long_side=max(size))
     _, label = class_labelling("full", scores, image_id, size=size, full_size=size)
     labels, best = label(bg_threshold=0)
+    cut = np.stack([np.where(best > threshold, labels, 0) for threshold in THRESHOLDS])
     boundary = _enlarged(read_boundary(maps, image_id), size)
-    support.add(labels, best, boundary=boundary, rank=gradient_rank(photo))
-    return explained_variance(np.stack([np.where(best > t, labels, 0) for t in THRESHOLDS]), photo)
+    support.add(cut, boundary=boundary, rank=gradient_rank(photo))
+    return explained_variance(cut, photo)
 
 
 def _enlarged(boundary: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -92,7 +90,7 @@ def _enlarged(boundary: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 def _score(support: NDArray[np.float64], explained: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T,); zero where nothing tells."""
     distance = np.log(np.array(THRESHOLDS) / NOT_CHOSEN)
-    return support * explained**EXPLAINED_POWER * np.exp(-PREFERENCE * distance**2)
+    return support * explained * np.exp(-PREFERENCE * distance**2)
 
 
 def _shown(job: Job, entry: ImageEntry, scores: ShardSet, chosen: float) -> dict[str, Any]:
