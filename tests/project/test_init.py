@@ -73,6 +73,7 @@ def text(content: str, encoding: str = "utf-8") -> Callable[[Path], None]:
 JOINED = "Datei;Klassen\nsub dir/ä b.png;cat, wild dog\nc.png;wild dog\nd.png;\ne.png;cat,\n"
 LONG = "file\tclass\tx\nä b.png\tcat\t1\nä b.png\twild dog\t5\nc.png\twild dog\t7\nd.png\t\t\ne.png\tcat\t2\n"
 ONE_HOT = 'id,cat,wild dog,width\n"C:\\x\\ä b.png",1,1,32\nc,0,1,32\nd,0,0,32\ne,1,0,32\n'
+CROSSES = "Bild,cat,wild dog,Kommentar\nä b.png,x,✓,gut\nc,,X,\nd,-,,gut\ne,✔,-,\n"
 HEADLESS = "sub dir/ä b,cat|wild dog\nc,wild dog\nd,\ne,cat\n"
 TABLES = {
     "joined.csv": text(JOINED, "cp1252"),
@@ -80,6 +81,7 @@ TABLES = {
     "joined 16.csv": text(JOINED, "utf-16"),
     "no mark.csv": text(JOINED, "utf-16-le"),
     "long.tsv": text(LONG),
+    "crosses.csv": text(CROSSES),
     "one hot.csv": text(ONE_HOT),
     "headless.txt": text(HEADLESS),
 }
@@ -206,6 +208,18 @@ def test_other_formats(name: str, photos: Path, tmp_path: Path, monkeypatch: pyt
     assert labels_of(folder, monkeypatch) == LABELS
 
 
+@pytest.mark.parametrize(
+    ("name", "given"), [("ImageSets/Main", "ImageSets"), ("ImageSets/Main", "."), ("labels", ".")]
+)
+def test_the_folder_of_a_data_set_may_be_named(
+    name: str, given: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OTHERS[name](tmp_path / "set" / name)
+    folder, told = init(photos, tmp_path / "set" / given)
+    assert labels_of(folder, monkeypatch) == LABELS
+    assert f"labels: {name}: " in told
+
+
 @pytest.mark.parametrize("name", ["Annotations", "labels.csv", "coco.json"])
 def test_labels_that_lie_with_the_photos_are_found(
     name: str, photos: Path, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +238,17 @@ def test_a_folder_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     folder, _ = init(tmp_path / "p")
     assert labels_of(folder, monkeypatch) == {"cat/1": ("cat",), "cat/x/2": ("cat",), "dog/1": ("dog",)}
     assert not (folder / "labels.csv").exists()
+
+
+def test_a_folder_of_negatives_beside_those_of_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("cat/1", "None/2", "negatives/x/3")):
+        photo(tmp_path / "p" / f"{name}.png", seed)
+    folder, told = init(tmp_path / "p")
+    assert labels_of(folder, monkeypatch) == {"cat/1": ("cat",), "None/2": (), "negatives/x/3": ()}
+    assert "assumed: photos in the folder 'None' are negatives" in told
+    assert "negatives (photos without any class): 2" in told
 
 
 def test_a_table_that_the_index_reads_stays_where_it_is(

@@ -105,7 +105,7 @@ class TestTable:
 
     def test_all_problems_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(InputError) as error:
-            table(tmp_path, "image,cat,dog\na,1,2\nb,x,0\na,1,1\n")
+            table(tmp_path, "image,cat,dog\na,1,2\nb,?,0\na,1,1\n")
         assert len(error.value.problems) == 3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from irnet_pipe.forecast.measurement import LOADED_MEMORY, Measurement
 from irnet_pipe.forecast.workload import Workload
 from irnet_pipe.recipes import Record
@@ -49,6 +51,8 @@ STEPS = {
     "train_deeplab": 16 * 0.263,
 }
 """Megapixels of a training step of which the memory is that above."""
+IMAGES = {"infer_cam": 7.5 * 0.188, "infer_irnet": 0.262}
+"""Megapixels of an image, all scales added up, of which the memory is that above; it grows with their root, about."""
 OTHER = (3, 0.1, 900, 10, 0)
 """Of a stage that is not named."""
 
@@ -66,16 +70,23 @@ def default(record: Record, work: Workload, *, backbone: str | None, device: str
     size = BACKBONES.get(backbone or "", 1.0)
     if record.stage in DEVICE_STAGES:
         rate *= size / (GPU_SPEED if device == "cuda" else 1)
-    if record.stage in STEPS and work.items:
-        step = work.largest * record.spec["config"][f"{record.stage.removeprefix('train_')}.train"]["batch"]
-        loaded = LOADED_MEMORY / MIB
-        memory = loaded + (memory - loaded) * size * step / STEPS[record.stage]
+    loaded = LOADED_MEMORY / MIB
     return Measurement(
         start=start,
         rate=rate,
         cpu_start=start,
         cpu_rate=rate * (1.8 if record.stage in TRAINERS else 1),
-        memory=memory * MIB,
+        memory=(loaded + (memory - loaded) * _memory_share(record, work, size)) * MIB,
         fixed_bytes=fixed * 1e3,
         bytes_rate=growing * 1e3,
     )
+
+
+def _memory_share(record: Record, work: Workload, size: float) -> float:
+    """What a job takes beyond what is loaded, beside the figure of its stage."""
+    if record.stage in STEPS and work.items:
+        batch: int = record.spec["config"][f"{record.stage.removeprefix('train_')}.train"]["batch"]
+        return size * batch * work.largest / STEPS[record.stage]
+    if record.stage in IMAGES:
+        return size * math.sqrt(work.largest / IMAGES[record.stage])
+    return 1

@@ -166,7 +166,7 @@ def find_image_sets(folder: Path, *, names: Collection[str]) -> FoundLabels:
     labels: dict[str, dict[str, None]] = {}
     classes = set()
     for name in sorted(names):
-        stem = name.removesuffix(".txt")
+        stem = name.rsplit("/", 1)[-1].removesuffix(".txt")
         ending = next((ending for ending in SETS if stem.endswith(ending)), None)
         if ending is None:
             continue
@@ -182,7 +182,9 @@ def find_image_sets(folder: Path, *, names: Collection[str]) -> FoundLabels:
             if flag != "-1":
                 present[stem.removesuffix(ending)] = None
     order = VOC_CLASSES if classes <= set(VOC_CLASSES) else tuple(sorted(classes))
-    told = f"{folder.parent.name}/{folder.name}: lists of {len(classes)} classes, difficult objects count"
+    told = (
+        f"{'/'.join(folder.resolve().parts[-2:])}: lists of {len(classes)} classes, difficult objects count"
+    )
     return FoundLabels(told, {image: tuple(found) for image, found in labels.items()}, classes=order)
 
 

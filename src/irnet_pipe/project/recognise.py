@@ -23,6 +23,9 @@ from irnet_pipe.project.tables import find_table_labels
 TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
 JSONS = (".json", ".jsonl", ".ndjson")
 FOLDERS = ("Annotations", "ImageSets/Main", "labels")
+NEGATIVES = frozenset({"none", "nothing", "negative", "negatives", "background", "empty"})
+"""Folders that stand for no class among those that are one."""
+
 NATIVE = {"voc": "an XML a photo", "coco": "COCO json", "folders": "a folder a class"}
 
 
@@ -38,7 +41,7 @@ def recognise(root: Path, labels: Path | None, *, photos: PhotoFolder, cache: St
     Raises:
         InputError: no labels, several of them, or labels that cannot be read.
     """
-    source = _lying_there(root, photos) if labels is None else labels
+    source = _lying_there(root, photos) if labels is None else _inner(labels)
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; give --labels the file or folder of the labels")
     names = PhotoNames(photos)
@@ -84,13 +87,18 @@ def _lying_there(root: Path, photos: PhotoFolder) -> Path:
     )
 
 
+def _inner(labels: Path) -> Path:
+    """Where labels lie in what the user names, which may be a folder of VOC or YOLO as a whole."""
+    return next((labels / name for name in (*FOLDERS, "Main") if (labels / name).is_dir()), labels)
+
+
 def _may_hold_labels(path: Path) -> bool:
     return path.is_file() and path.stem.lower() not in ("readme", "license", "classes", "obj")
 
 
 def _of_folder(source: Path, photos: PhotoFolder, native: Callable[[str], FoundLabels]) -> FoundLabels:
     if source.resolve() == photos.folder.resolve():
-        return native("folders")
+        return _of_class_folders(native("folders"))
     files = scan_files(source, suffixes={".xml", ".txt"})
     if any(name.lower().endswith(".xml") for name in files):
         return native("voc")
@@ -99,6 +107,18 @@ def _of_folder(source: Path, photos: PhotoFolder, native: Callable[[str], FoundL
     if files:
         return find_yolo_labels(source, photos, names=files)
     raise InputError(f"{source}: holds no XML or txt files; give --labels the file or folder of the labels")
+
+
+def _of_class_folders(found: FoundLabels) -> FoundLabels:
+    """Labels by folders, of which one may hold the negatives."""
+    empty = sorted({name for names in found.names.values() for name in names if name.lower() in NEGATIVES})
+    if not empty:
+        return found
+    labels = {
+        image: tuple(name for name in names if name not in empty) for image, names in found.names.items()
+    }
+    assumed = [f"photos in the folder {name!r} are negatives" for name in empty]
+    return FoundLabels(found.told, labels, assumed=assumed)
 
 
 def _native(kind: str, source: Path, photos: PhotoFolder, cache: StatCache) -> FoundLabels:

@@ -51,7 +51,10 @@ def _duplicates(entries: list[ImageEntry]) -> Iterator[str]:
     yield f"duplicates by content: {copies} photos: {_cut([_equation(group) for group in groups])}"
     unlike = [group for group in groups if len({entry.labels for entry in group}) > 1]
     if unlike:
-        yield f"warning: duplicates with different labels: {_cut([_equation(group) for group in unlike])}"
+        yield (
+            f"warning: duplicates with different labels: {_cut([_equation(group) for group in unlike])}; keep one of "
+            "each, with all of its labels"
+        )
 
 
 def _equation(group: list[ImageEntry]) -> str:

@@ -19,8 +19,8 @@ IMAGE_COLUMNS = ("image_id", "image", "id", "file", "file_name", "filename", "pa
 LABEL_COLUMNS = ("labels", "label", "classes", "class", "class_name", "categories", "category", "tags", "tag")
 DELIMITERS = ("\t", ",", ";")
 JOINERS = (";", "|", ",")
-YES = frozenset({"1", "1.0", "true", "yes"})
-NO = frozenset({"0", "0.0", "false", "no", ""})
+YES = frozenset({"1", "1.0", "true", "yes", "x", "✓", "✔"})
+NO = frozenset({"0", "0.0", "false", "no", "", "-", "–"})
 
 
 class Row(NamedTuple):
