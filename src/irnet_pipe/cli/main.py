@@ -65,20 +65,22 @@ def _check_verb(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
 def build_parser() -> argparse.ArgumentParser:
     """Parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="irnet-pipe", description="Instance masks from image-level labels (IRNet)."
+        prog="irnet-pipe",
+        description="Instance masks from image-level labels (IRNet).",
+        epilog="Verbs from train_cam on are the stages, which Snakemake calls.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(quiet=False)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    stages.add_verbs(verbs)
-    preparation.add_verbs(verbs)
     project.add_verbs(verbs)
     plan.add_verb(verbs)
+    preparation.add_verbs(verbs)
     results.add_verbs(verbs)
     evaluate.add_verb(verbs)
     export.add_verb(verbs)
     deployment.add_verbs(verbs)
     completion.add_verb(verbs, parser)
+    stages.add_verbs(verbs)
     for name, verb in verbs.choices.items():
         if name != "run":  # whose words are Snakemake's
             verb.add_argument(

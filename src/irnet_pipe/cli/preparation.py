@@ -13,8 +13,8 @@ from irnet_pipe.errors import EXIT_INPUT, InputError, machine_faults_told
 def add_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verbs to a parser."""
     for name, run, summary in (
-        ("index_dataset", _index_dataset, "read lists, labels and photos; tell every problem"),
         ("validate", _validate, "check config, files, labels, weights, disk and memory"),
+        ("index_dataset", _index_dataset, "read lists, labels and photos; tell every problem"),
     ):
         verb = verbs.add_parser(name, help=summary)
         add_config(verb)
