@@ -135,7 +135,8 @@ TABLES = [
     Fault(
         "labels joined in two ways",
         labelled("a,box;disc\nb,disc|box\nc,box\nd,\n"),
-        "photos/labels.csv: labels are joined by ; and by |; join all of them by ;",
+        "photos/labels.csv: labels are joined by ; and by |; join all of them by ; (with one at the end of single "
+        "labels, if names hold other marks)",
     ),
     Fault(
         "a 2 where a column a class holds 0 and 1",

@@ -59,7 +59,10 @@ def finished(tmp_path_factory, photo_set, make_tiny_values) -> Project:
     folder = tmp_path_factory.mktemp("small run")
     project = start(folder / "my project", photo_set, make_tiny_values(photo_set, folder))
     project.values["runtime"]["workers"] = 2
-    assert project.run(cores=2) == WHOLE
+    done = project.snakemake(cores=2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.jobs(done) == WHOLE
+    assert "published: outputs/tiny/report.html" in done.stderr.splitlines()
     return project
 
 

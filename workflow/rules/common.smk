@@ -212,6 +212,17 @@ def tables_parents(wildcards):
     return [f"{RESULTS}/{parent.path}" for parent in publication.parents]
 
 
+onsuccess:
+    # Below all that snakemake prints: what to open.
+    for publication in PUBLICATIONS:
+        name = (
+            PUBLISHED_SETTINGS if "settings" in publication.spec else "report.html"
+        )
+        page = Path(folder_of(publication), name)
+        if page.exists():
+            print(f"published: {page}", file=sys.stderr)
+
+
 onerror:
     # Among all that snakemake prints, a failure may lie far above the end.
     records = (artifact.record for artifact in PLANNED.values())

@@ -193,7 +193,10 @@ def _joiner(path: Path, rows: list[Row], classes: Collection[str] | None) -> str
         return JOINERS[0]  # whatever else the names hold
     marks = [mark for mark in JOINERS if any(mark in cell for cell in cells)]
     if len(marks) > 1:
-        raise InputError(f"{path}: labels are joined by {' and by '.join(marks)}; join all of them by ;")
+        raise InputError(
+            f"{path}: labels are joined by {' and by '.join(marks)}; join all of them by ; (with one at the end of "
+            "single labels, if names hold other marks)"
+        )
     if marks:
         return marks[0]
     # 'cat dog' beside 'cat' and 'dog' is two labels; 'traffic light' alone could be one or two.
