@@ -139,6 +139,11 @@ TABLES = [
         "labels, if names hold other marks)",
     ),
     Fault(
+        "labels as Python writes lists",
+        labelled("a,\"['box', 'disc']\"\nb,['disc']\nc,['box']\nd,[]\n"),
+        "photos/labels.csv: \"['box', 'disc']\" looks like a list of a program; join labels by ;",
+    ),
+    Fault(
         "a 2 where a column a class holds 0 and 1",
         written(CSV, "image,box,disc\na,1,2\nb,0,1\nc,1,0\nd,0,0\n"),
         "photos/labels.csv:2: column 'disc' holds '2', expected 0 or 1; mend the cell, or name the column of "

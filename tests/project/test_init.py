@@ -74,6 +74,7 @@ JOINED = "Datei;Klassen\nsub dir/ä b.png;cat, wild dog\nc.png;wild dog\nd.png;\
 LONG = "file\tclass\tx\nä b.png\tcat\t1\nä b.png\twild dog\t5\nc.png\twild dog\t7\nd.png\t\t\ne.png\tcat\t2\n"
 ONE_HOT = 'id,cat,wild dog,width\n"C:\\x\\ä b.png",1,1,32\nc,0,1,32\nd,0,0,32\ne,1,0,32\n'
 CROSSES = "Bild,cat,wild dog,Kommentar\nä b.png,x,✓,gut\nc,,X,\nd,-,,gut\ne,✔,-,\n"
+LISTS = 'img,tag\nä b,"[\'cat\', \'wild dog\']"\nc,"[""wild dog""]"\nd,[]\ne,[\'cat\']\n'
 HEADLESS = "sub dir/ä b,cat|wild dog\nc,wild dog\nd,\ne,cat\n"
 TABLES = {
     "joined.csv": text(JOINED, "cp1252"),
@@ -82,6 +83,7 @@ TABLES = {
     "no mark.csv": text(JOINED, "utf-16-le"),
     "long.tsv": text(LONG),
     "crosses.csv": text(CROSSES),
+    "lists.csv": text(LISTS),
     "one hot.csv": text(ONE_HOT),
     "headless.txt": text(HEADLESS),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def find_table_labels(path: Path, photos: PhotoNames) -> FoundLabels:
         assumed.append(f"columns {column_names(left_out)} hold no labels")
     lines = [(number, cells) for number, cells in lines if cells[image]]
     cut = [(number, [cells[image], *(cells[i] for i in columns)]) for number, cells in lines]
+    if shape != "one-hot":
+        cut = _without_brackets(path, cut)
     names = [header[i] for i in columns] if shape == "one-hot" else [LABEL_COLUMNS[0]]
     classes = _single_labels(cut, assumed) if shape != "one-hot" else None
     rows = interpret_table(path, [IMAGE_COLUMNS[0], *names], lines=cut, classes=classes)
@@ -89,10 +92,32 @@ def _label_columns(path: Path, header: list[str], lines: Lines, image: int) -> t
         return flags, "one-hot"
     if not named and len(others) == 1:
         return others, "one-hot" if flags else "a row an image"
+    if not others:
+        raise InputError(
+            f"{path}: one column alone, {header[image]!r}; separate image and labels by comma, semicolon or tab"
+        )
     raise InputError(
         f"{path}: which of the columns {column_names([header[i] for i in others])} holds labels is not clear; name "
         f"it {LABEL_COLUMNS[0]}, or give one column a class, filled with 0 and 1"
     )
+
+
+def _without_brackets(path: Path, lines: Lines) -> Lines:
+    """Lists as Python and JSON write them, "['cat', 'dog']", as labels joined by marks."""
+    written = [cells[1] for _, cells in lines if cells[1]]
+    if not written or not all(cell.startswith("[") and cell.endswith("]") for cell in written):
+        return lines
+    return [(number, [cells[0], _joined(path, number, cells[1])]) for number, cells in lines]
+
+
+def _joined(path: Path, number: int, cell: str) -> str:
+    try:
+        names = [str(name) for name in ast.literal_eval(cell or "[]")]
+    except (ValueError, SyntaxError):
+        raise InputError(
+            f"{path}:{number}: {cell!r} is no list of quoted names; join labels by {JOINERS[0]}"
+        ) from None
+    return "".join(f"{name}{JOINERS[0]}" for name in names)
 
 
 def _single_labels(lines: Lines, assumed: list[str]) -> set[str] | None:

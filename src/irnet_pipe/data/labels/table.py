@@ -189,6 +189,9 @@ def _joiner(path: Path, rows: list[Row], classes: Collection[str] | None) -> str
     cells = {row.cell for row in rows if row.cell}
     if classes is not None and cells <= set(classes):
         return None
+    listed = sorted(cell for cell in cells if cell.startswith("[") and cell.endswith("]"))
+    if listed:
+        raise InputError(f"{path}: {listed[0]!r} looks like a list of a program; join labels by ;")
     if cells and all(JOINERS[0] in cell for cell in cells):
         return JOINERS[0]  # whatever else the names hold
     marks = [mark for mark in JOINERS if any(mark in cell for cell in cells)]
