@@ -210,6 +210,12 @@ def test_other_formats(name: str, photos: Path, tmp_path: Path, monkeypatch: pyt
     assert labels_of(folder, monkeypatch) == LABELS
 
 
+def test_joined_names_in_json_are_told(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.json").write_text(json.dumps({"c": "cat, dog", "d": ["cat"], "e": []}))
+    _, told = init(photos, tmp_path / "l.json")
+    assert "assumed: 'cat, dog' is one class; give a list of names where it is not" in told
+
+
 @pytest.mark.parametrize(
     ("name", "given"), [("ImageSets/Main", "ImageSets"), ("ImageSets/Main", "."), ("labels", ".")]
 )

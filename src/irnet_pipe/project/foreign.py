@@ -9,7 +9,7 @@ from typing import Any, Never
 
 import yaml
 
-from irnet_pipe.data.labels.table import IMAGE_COLUMNS, LABEL_COLUMNS
+from irnet_pipe.data.labels.table import IMAGE_COLUMNS, JOINERS, LABEL_COLUMNS
 from irnet_pipe.data.labels.voc import VOC_CLASSES
 from irnet_pipe.data.photo_files import PhotoFolder
 from irnet_pipe.data.scan import split_suffix
@@ -85,6 +85,9 @@ def find_json_labels(path: Path, photos: PhotoNames) -> FoundLabels:
     for image, labels in rows:
         known = names.get(str(image), ())
         names[str(image)] = tuple(dict.fromkeys([*known, *_names(path, image, labels, classes)]))
+    joined = sorted({name for row in names.values() for name in row if any(mark in name for mark in JOINERS)})
+    if joined:
+        assumed = [*assumed, f"{joined[0]!r} is one class; give a list of names where it is not"]
     return FoundLabels(f"{path.name}: {len(rows)} entries", names, classes=classes, assumed=assumed)
 
 
