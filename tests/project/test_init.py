@@ -210,6 +210,19 @@ def test_other_formats(name: str, photos: Path, tmp_path: Path, monkeypatch: pyt
     assert labels_of(folder, monkeypatch) == LABELS
 
 
+def test_pictures_of_other_formats_are_told(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(HEADLESS, encoding="utf-8")
+    for name in ("1.HEIC", "2.heic", "sub dir/3.gif"):
+        (photos / name).write_bytes(b"?")
+    _, told = init(photos, tmp_path / "l.csv")
+    line = "files of formats that are not read: 2 .heic, 1 .gif; convert them to JPEG or PNG"
+    assert f"\nwarning: {line}\n" in told
+    for path in photos.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(InputError, match=f"holds no photos; {line}"):
+        init(photos, tmp_path / "l.csv", to=tmp_path / "other")
+
+
 def test_joined_names_in_json_are_told(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "l.json").write_text(json.dumps({"c": "cat, dog", "d": ["cat"], "e": []}))
     _, told = init(photos, tmp_path / "l.json")

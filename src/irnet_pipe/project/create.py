@@ -24,7 +24,7 @@ from irnet_pipe.index import CACHE_NAME, Index, build_index
 from irnet_pipe.project.found_labels import FoundLabels, PhotoNames
 from irnet_pipe.project.recognise import recognise
 from irnet_pipe.project.schedule import Machine, fit_schedule
-from irnet_pipe.project.survey import survey
+from irnet_pipe.project.survey import survey, unread_files
 from irnet_pipe.project.texts import (
     CONFIG,
     LABELS,
@@ -88,8 +88,10 @@ def create_project(
         cache = StatCache(results / INDEX / CACHE_NAME)
         truth = [root / name for name in VOC_FOLDERS.values()]
         files = find_photos(_photo_folder(root), root=root, skip=truth)
+        unread = unread_files(files.folder)
         if not files.files:
-            raise InputError(f"{photos}: holds no photos; give the folder of the photos")
+            remedy = unread[0] if unread else "give the folder of the photos"
+            raise InputError(f"{photos}: holds no photos; {remedy}")
         found = recognise(root, labels, photos=files, cache=cache)
         dataset, lines = _dataset(found, files, folder=folder, place=place, root=root)
         index = _index(merge({"dataset": dataset}, dict(overrides)), folder, root=root, cache=cache)
@@ -97,7 +99,8 @@ def create_project(
         values = merge(values, dict(overrides))
         parse_config(values)
         _write(folder, values, index=index, machine=machine)
-    return Made(place, [f"labels: {found.told}", *survey(index), *(f"assumed: {line}" for line in lines)])
+    told = [*survey(index), *(f"warning: {line}" for line in unread), *(f"assumed: {line}" for line in lines)]
+    return Made(place, [f"labels: {found.told}", *told])
 
 
 def _photo_folder(root: Path) -> Path:

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
 from irnet_pipe.data.image_list import ImageEntry
+from irnet_pipe.data.scan import scan_files, split_suffix
 from irnet_pipe.index import Index
 
 FEW = 10
 """Photos below which a class is told to have few."""
 SHOWN = 10
+UNREAD = frozenset(
+    {
+        ".heic",
+        ".heif",
+        ".avif",
+        ".gif",
+        ".jxl",
+        ".jp2",
+        ".psd",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raw",
+    }
+)
+"""Suffixes of pictures that nothing here reads."""
 
 
 def survey(index: Index) -> Iterator[str]:
@@ -37,6 +57,13 @@ def survey(index: Index) -> Iterator[str]:
     if few:
         yield f"warning: classes with fewer than {FEW} photos will be learnt badly: {_cut(few)}"
     yield from _duplicates(entries)
+
+
+def unread_files(folder: Path) -> list[str]:
+    """A line about the pictures of a folder that are of formats which are not read; none where there are none."""
+    counts = Counter(split_suffix(name)[1] for name in scan_files(folder, suffixes=UNREAD))
+    told = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
+    return [f"files of formats that are not read: {told}; convert them to JPEG or PNG"] if told else []
 
 
 def _duplicates(entries: list[ImageEntry]) -> Iterator[str]:
