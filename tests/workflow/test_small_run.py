@@ -63,6 +63,7 @@ def finished(tmp_path_factory, photo_set, make_tiny_values) -> Project:
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.jobs(done) == WHOLE
     assert "published: outputs/tiny/report.html" in done.stderr.splitlines()
+    assert "published:" not in project.snakemake(cores=2).stderr, "nothing was to be done"
     return project
 
 

@@ -215,11 +215,11 @@ def tables_parents(wildcards):
 onsuccess:
     # Below all that snakemake prints: what to open.
     for publication in PUBLICATIONS:
-        name = (
-            PUBLISHED_SETTINGS if "settings" in publication.spec else "report.html"
-        )
-        page = Path(folder_of(publication), name)
-        if page.exists():
+        folder = Path(folder_of(publication))
+        marker = folder / marker_name(publication.recipe)
+        if marker.exists() and marker.stat().st_mtime >= START.timestamp():
+            settings = "settings" in publication.spec
+            page = folder / (PUBLISHED_SETTINGS if settings else "report.html")
             print(f"published: {page}", file=sys.stderr)
 
 
