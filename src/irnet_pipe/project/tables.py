@@ -113,7 +113,7 @@ def _without_brackets(path: Path, lines: Lines) -> Lines:
 def _joined(path: Path, number: int, cell: str) -> str:
     try:
         names = [str(name) for name in ast.literal_eval(cell or "[]")]
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError):
         raise InputError(
             f"{path}:{number}: {cell!r} is no list of quoted names; join labels by {JOINERS[0]}"
         ) from None
